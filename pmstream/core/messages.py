@@ -1,0 +1,153 @@
+"""Events, commands and what is known about them.
+
+Rule: an id comes from its cause, never from chance, so that a repeat makes the same id.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from msgspec import Struct
+
+Headers = tuple[tuple[str, bytes | None], ...]
+"""Headers of a record, in order; a name may stand more than once."""
+
+RESERVED_PREFIX = "pm-"
+"""Header names that begin so belong to pmstream and are never taken from, or given to, others."""
+
+EVENT_ID, CORRELATION_ID, CAUSATION_ID = "event-id", "correlation-id", "causation-id"
+COMMAND_ID, PROCESS_UUID, PROCESS_MANAGER = "command-id", "process-uuid", "process-manager"
+
+
+class Metadata(Struct, frozen=True, kw_only=True):
+    """What is known about the event that a callback receives.
+
+    Attributes:
+        process_uuid: the instance that handles it; empty in `interested`.
+        process_manager: name of the process manager.
+        event_id: the header `event-id`, else `topic-partition-offset` of the source record.
+        correlation_id: the header `correlation-id`, else the event id.
+        causation_id: the header `causation-id`, else None.
+        topic, partition, offset: where the event stands in its source topic.
+        timestamp: the source record's time, milliseconds since the epoch, UTC.
+        headers: the source record's headers, read-only; of a repeated name the last value.
+        replayed: whether the event is handled again by a replay.
+        attempt: 1 for the first try, 2 for the first retry, and so on.
+    """
+
+    process_uuid: str
+    process_manager: str
+    event_id: str
+    correlation_id: str
+    causation_id: str | None
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    headers: Mapping[str, bytes | None]
+    replayed: bool = False
+    attempt: int = 1
+
+
+class Routed(Struct, frozen=True, array_like=True, gc=False):
+    """One event on its way to one instance, as it was read: durable in inbox, work and backlog.
+
+    Attributes:
+        process_uuid: the instance it goes to.
+        route: a name of `routing.Route`.
+        value: the event's bytes as the producer wrote them.
+        topic, partition, offset: where the event stands in its source topic.
+        index: which of the process UUIDs of one event this is, from 0.
+        timestamp: the source record's time, milliseconds since the epoch.
+        headers: the source record's headers without those of pmstream.
+        replayed: whether a replay routed it.
+        hold: how long an early event may wait for its start, milliseconds; 0 is not at all.
+    """
+
+    process_uuid: str
+    route: str
+    value: bytes
+    topic: str
+    partition: int
+    offset: int
+    index: int
+    timestamp: int
+    headers: Headers
+    replayed: bool = False
+    hold: int = 0
+
+    @property
+    def cause(self) -> str:
+        """The event's position, from which ids are made."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+class Emitted(Struct, frozen=True, array_like=True):
+    """One encoded command, ready for its topic.
+
+    Attributes:
+        topic: the command topic.
+        key, value: bytes of the record.
+        headers: ids, trace context, then the event's own headers.
+        id: the command id.
+    """
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers
+    id: str
+
+
+def metadata_of(routed: Routed, process_manager: str, attempt: int = 1) -> Metadata:
+    """Tells a callback what is known of the event it receives."""
+    headers = dict(routed.headers)
+    event_id = _text(headers.get(EVENT_ID)) or routed.cause
+    return Metadata(
+        process_uuid=routed.process_uuid,
+        process_manager=process_manager,
+        event_id=event_id,
+        correlation_id=_text(headers.get(CORRELATION_ID)) or event_id,
+        causation_id=_text(headers.get(CAUSATION_ID)),
+        topic=routed.topic,
+        partition=routed.partition,
+        offset=routed.offset,
+        timestamp=routed.timestamp,
+        headers=MappingProxyType(headers),
+        replayed=routed.replayed,
+        attempt=attempt,
+    )
+
+
+_OURS = frozenset(
+    {EVENT_ID, CORRELATION_ID, CAUSATION_ID, COMMAND_ID, PROCESS_UUID, PROCESS_MANAGER}
+)
+
+
+def command_id(routed: Routed, index: int) -> str:
+    """`<process uuid>/<topic>-<partition>-<offset>/<index>`: the same for every repeat."""
+    return f"{routed.process_uuid}/{routed.cause}/{index}"
+
+
+def command_headers(metadata: Metadata, id: str, inherited: Headers) -> Headers:
+    """Headers of a command: its ids first, then the event's own (`inherited_headers`)."""
+    return (
+        (COMMAND_ID, id.encode()),
+        (CORRELATION_ID, metadata.correlation_id.encode()),
+        (CAUSATION_ID, metadata.event_id.encode()),
+        (PROCESS_UUID, metadata.process_uuid.encode()),
+        (PROCESS_MANAGER, metadata.process_manager.encode()),
+        *inherited,
+    )
+
+
+def inherited_headers(routed: Routed) -> Headers:
+    """The event's headers that its commands carry on: all but the ids and pmstream's own."""
+    return tuple(
+        header
+        for header in routed.headers
+        if header[0] not in _OURS and not header[0].startswith(RESERVED_PREFIX)
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode(errors="replace") if value else None

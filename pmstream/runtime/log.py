@@ -1,0 +1,367 @@
+"""The port: what the runtime needs of a log of records, and how a log may fail.
+
+Words: the *offset* of a record is where it stands; a *position* is the offset to read next.
+*Committed* is what a group stored, atomically with a transaction. The *last stable offset*
+(LSO) is the first offset of the oldest open transaction, else the end of the log.
+
+Failures are named by what the catcher must do (`LogError` and below).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from pmstream.errors import PmstreamError
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+class Record(Struct, frozen=True, gc=False):
+    """One record as it was read; `timestamp` in milliseconds since the epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Committed(NamedTuple):
+    """A group's stored position and the text stored with it."""
+
+    position: int
+    metadata: str = ""
+
+
+class Membership(Struct, frozen=True):
+    """A live membership of a group: the guard of a transaction's offsets.
+
+    `token` is the log's own; `generation` counts the group's rebalances.
+    """
+
+    generation: int
+    token: object
+
+
+class TopicInfo(Struct, frozen=True):
+    """A topic as the log has it; `id` changes when a topic is deleted and made again."""
+
+    name: str
+    id: str
+    partitions: int
+
+
+class TopicSpec(Struct, frozen=True):
+    """A topic to make. `replication` None is the cluster's default."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = {}
+    replication: int | None = None
+
+
+class LogError(PmstreamError):
+    """The root of what a log may answer instead of doing it."""
+
+
+class Again(LogError):
+    """Nothing is decided: repeat the same call with the same arguments."""
+
+
+class OffsetPending(Again):
+    """A transaction that moves this committed position is still open."""
+
+
+class MustAbort(LogError):
+    """The transaction cannot be committed: `abort`, then do the batch again."""
+
+
+class OutcomeUnknown(LogError):
+    """Whether the transaction counts cannot be told: drop the producer, make a new one with the
+    same id, and read every position again."""
+
+
+class Fenced(OutcomeUnknown):
+    """Somebody uses the same transactional id, took it over, or the broker timed it out."""
+
+
+class Refused(LogError):
+    """The log will never do this: unknown topic, not authorised, record too large, bad setting."""
+
+
+class Unavailable(LogError):
+    """The log cannot be reached (at start: wrong address or no broker)."""
+
+
+class PositionLost(LogError):
+    """The position to read is not in the log (any more): below its start or beyond its end."""
+
+    def __init__(self, where: TopicPartition, message: str) -> None:
+        self.where = where
+        super().__init__(message)
+
+
+class FaultKind(StrEnum):
+    """What may happen to a group member between two gathers."""
+
+    EXPELLED = "expelled"
+    """max.poll.interval was exceeded: nothing is owned any more; `lost` follows."""
+    POSITION_LOST = "position-lost"
+    """A followed position is not in the log; `where` names it."""
+    FATAL = "fatal"
+    """The member can never work again (fenced instance id); the process must end."""
+    REFUSED = "refused"
+    """Unknown topic or not authorised; the text says which."""
+
+
+class Fault(Struct, frozen=True):
+    """One such event."""
+
+    kind: FaultKind
+    text: str
+    where: TopicPartition | None = None
+
+
+class Listener(Protocol):
+    """Hears of a group member's fate. Called inside `gather` only; must not raise or block.
+
+    `assigned` partitions are paused and stand at no position: `seek`, then `resume`.
+    Only what changed is told (cooperative rebalancing); lists may be empty.
+    """
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    def fault(self, fault: Fault) -> None: ...
+
+
+class Consumer(Protocol):
+    """A member of a consumer group; sees committed records only, up to the LSO."""
+
+    def subscribe(self, topics: Sequence[str], listener: Listener) -> None:
+        """Joins the group for these topics; what follows happens inside `gather`."""
+
+    def gather(self, max_records: int, timeout: float) -> list[Record]:
+        """Runs the listener, then answers records at hand, in order within a partition.
+
+        Waits up to `timeout` seconds for the first one. With `max_records` 0 it only keeps
+        the membership alive.
+        """
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Answers no more records of these partitions until `resume`."""
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Undoes `pause`."""
+
+    def seek(self, partition: TopicPartition, position: int) -> None:
+        """Reads on at `position`; nothing before it comes any more. Raises Again."""
+
+    def committed(self, partition: TopicPartition, timeout: float) -> Committed | None:
+        """The group's stable committed position, None if there is none.
+
+        Raises:
+            OffsetPending: an open transaction moves it, or the coordinator is away.
+        """
+
+    def membership(self) -> Membership | None:
+        """The membership of this moment; None when the member is in no generation."""
+
+    def lag(self, partition: TopicPartition) -> int | None:
+        """Offsets between the position and the last known LSO; None when unknown."""
+
+    def close(self) -> None:
+        """Leaves (a dynamic member) or goes silently (a static one). Never raises."""
+
+
+class Reader(Protocol):
+    """Reads named partitions from named positions, outside of any group."""
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Follows exactly these partitions from these positions."""
+
+    def read(self, max_records: int, timeout: float) -> list[Record]:
+        """Answers records at hand, in order within a partition; waits up to `timeout` seconds.
+
+        Raises:
+            PositionLost: a position is below the log's start or beyond its end.
+        """
+
+    def position(self, partition: TopicPartition) -> int | None:
+        """The next offset to read, stepped over markers and aborted records; None before any."""
+
+    def close(self) -> None:
+        """Frees it. Never raises."""
+
+
+Delivered = Callable[[int], None]
+"""Told the offset of a record that the log has taken (its transaction may still abort)."""
+
+
+class Producer(Protocol):
+    """A transactional producer; made ready by `Log.producer`, which ends what its id left open."""
+
+    transactional_id: str
+
+    def begin(self) -> None:
+        """Opens a transaction. Raises OutcomeUnknown."""
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers = (),
+        partition: int | None = None,
+        delivered: Delivered | None = None,
+    ) -> None:
+        """Hands over one record; without `partition` the key's murmur2 hash decides.
+
+        Raises:
+            MustAbort: it was not taken (queue full, too large): the transaction must not commit.
+        """
+
+    def flush(self, timeout: float) -> None:
+        """Waits until the log has taken all records. Raises Again, MustAbort, OutcomeUnknown."""
+
+    def send_offsets(
+        self, group: Membership, offsets: Mapping[TopicPartition, Committed], timeout: float
+    ) -> None:
+        """Puts the group's positions into the transaction.
+
+        Raises:
+            Again, MustAbort (stale membership, rebalance), OutcomeUnknown.
+        """
+
+    def commit(self, timeout: float) -> None:
+        """Raises Again, MustAbort, OutcomeUnknown. After Again only `commit` may follow."""
+
+    def abort(self, timeout: float) -> None:
+        """Raises Again, OutcomeUnknown."""
+
+    def drop(self) -> None:
+        """Lets go without closing; an open transaction stays open until its id is used again."""
+
+
+class Writer(Protocol):
+    """A producer without transactions, for tools and loaders."""
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers = (),
+        partition: int | None = None,
+        delivered: Delivered | None = None,
+    ) -> None:
+        """Hands over one record; waits while the queue is full. Raises Refused."""
+
+    def flush(self, timeout: float) -> None:
+        """Waits until all is taken. Raises Again, Refused."""
+
+
+class Log(Protocol):
+    """A cluster: where members, producers and answers about topics come from."""
+
+    def consumer(self, group: str, member: str | None = None) -> Consumer:
+        """A member of `group`; `member` is its static name (KIP-345), None for a dynamic one."""
+
+    def reader(self, *, committed: bool = True) -> Reader:
+        """A reader of committed records up to the LSO, or of everything up to the end."""
+
+    def producer(self, transactional_id: str) -> Producer:
+        """A producer, after what its id left open was aborted or completed.
+
+        Raises:
+            Unavailable, Refused.
+        """
+
+    def writer(self) -> Writer:
+        """A producer without transactions."""
+
+    def abort_open(self, transactional_id: str) -> None:
+        """Ends whatever transaction that id has open, and fences its owner (takeover).
+
+        Raises:
+            Again, Refused.
+        """
+
+    def topics(self) -> dict[str, TopicInfo]:
+        """All topics. Raises Unavailable."""
+
+    def create_topics(self, specs: Sequence[TopicSpec]) -> None:
+        """Makes topics that do not exist. Raises Refused, Unavailable."""
+
+    def config(self, topic: str) -> dict[str, str]:
+        """The topic's settings in force. Raises Refused, Unavailable."""
+
+    def start(self, partition: TopicPartition) -> int | None:
+        """The lowest offset still there (low watermark); None when it cannot be told now."""
+
+    def end(self, partition: TopicPartition, *, stable: bool) -> int | None:
+        """The LSO (stable) or the high watermark; None when it cannot be told now."""
+
+    def last_committed(
+        self, group: str, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Committed]:
+        """The group's last *known* positions at once, pending ones not seen. Never for restore."""
+
+    def set_positions(self, group: str, positions: Mapping[TopicPartition, Committed]) -> None:
+        """Stores positions for a group without members, all or none.
+
+        Raises:
+            Refused: the group has members.
+        """
+
+    def members(self, group: str) -> list[str]:
+        """Static names (or client ids) of the group's members of this moment."""
+
+    def delete_records(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Deletes all records below these positions. Raises Refused, Again."""
+
+
+class Clock(Protocol):
+    """Time, so that tests own it."""
+
+    def now(self) -> int:
+        """Milliseconds since the epoch, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never step back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Waits."""
+
+
+def murmur2_partition(key: bytes, partitions: int) -> int:
+    """The partition that Java's default partitioner gives a key (KIP-480 keeps it for keys)."""
+    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def _murmur2(data: bytes) -> int:
+    """Kafka's 32-bit murmur2 (org.apache.kafka.common.utils.Utils.murmur2), as unsigned."""
+    m, mask, size = 0x5BD1E995, 0xFFFFFFFF, len(data)
+    h = 0x9747B28C ^ size
+    whole = size & ~3
+    for at in range(0, whole, 4):
+        k = int.from_bytes(data[at : at + 4], "little") * m & mask
+        h = h * m & mask ^ (k ^ k >> 24) * m & mask
+    if size != whole:
+        h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return h ^ h >> 15
