@@ -1,0 +1,60 @@
+# Run as `./dev RECIPE`, which brings everything needed. Recipes pass their arguments on.
+set positional-arguments
+
+export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
+
+# Test processes; tests marked `kafka` share one of them, and so one broker.
+workers := env("PMSTREAM_TEST_WORKERS", "2")
+
+# List the recipes
+@_default:
+    just --list --unsorted
+
+# Watch transfers finish exactly once on a real Kafka while a worker is killed
+[no-exit-message]
+@demo *args:
+    pmstream demo "$@"
+
+# Everything CI checks: format, lint, types, imports, then all tests
+[no-exit-message]
+test *args: lint types imports
+    @pytest -n {{ workers }} --dist loadgroup "$@"
+
+# Tests that need no broker
+[no-exit-message]
+@unit *args:
+    pytest -n {{ workers }} --dist loadgroup -m "not kafka" "$@"
+
+# Tests on the embedded Kafka
+[no-exit-message]
+@kafka *args:
+    pytest -m kafka "$@"
+
+# Formatting and lint rules
+[no-exit-message]
+lint:
+    ruff format --check
+    ruff check
+
+# Types, strictly
+[no-exit-message]
+types:
+    mypy
+
+# Who may import whom
+[no-exit-message]
+imports:
+    lint-imports
+
+# Format, and mend what lint can mend
+fmt:
+    ruff format
+    ruff check --fix
+
+# Lock the development requirements anew; `just lock --upgrade` moves to the newest versions
+lock *args:
+    uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file requirements/dev.lock "$@"
+
+# Build the wheel and the source distribution into dist/
+build:
+    python -m build

@@ -1,0 +1,24 @@
+"""What every test shares: Hypothesis profiles, and one broker for the tests that need Kafka."""
+
+import os
+from importlib.util import find_spec
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A deadline measures the machine, not the code; a slow data strategy on a busy machine likewise.
+settings.register_profile(
+    "dev", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+# The same examples on every run, and more of them: CI reports what a change did, not luck.
+settings.register_profile("ci", settings.get_profile("dev"), max_examples=200, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+pytest_plugins = ["tests.kafka_fixture"] if find_spec("tests.kafka_fixture") else []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all Kafka tests in one process: they share its broker (`--dist loadgroup`)."""
+    for item in items:
+        if item.get_closest_marker("kafka"):
+            item.add_marker(pytest.mark.xdist_group("kafka"))
