@@ -1,0 +1,143 @@
+"""What the changelog holds: instances, backlog entries, and one commit record per transaction.
+
+Rule: the commit record is the last record of its transaction in its partition. A store equals the
+fold of the changelog up to its checkpoint, and is whole when the checkpoint's commit record is the
+one that the group's committed offset names: position *and* sequence (the position alone is not
+enough: transactions of timers and retries move state without moving the position).
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from msgspec import Struct
+
+from pmstream.core.instance import due, has_due, load_instance
+from pmstream.errors import PmstreamError
+from pmstream.runtime.log import Committed, Record
+from pmstream.runtime.store import INSTANCE, due_key
+
+COMMIT_KEY = b"c"
+FORMAT = 1
+
+Seen = dict[str, tuple[int, int]]
+"""Source `topic-partition` to the last (offset, index) taken in; what is not above it was read
+before, and is dropped."""
+
+
+class CommitRecord(Struct, frozen=True, array_like=True, kw_only=True):
+    """What a transaction says of its partition.
+
+    Attributes:
+        source: the inbox position after it.
+        sequence: +1 with every transaction that touches the partition.
+        owner: transactional id of the worker that wrote it.
+        generation: of the group, when it was written.
+        partitions: how many the inbox has.
+        version: of pmstream.
+        time: milliseconds since the epoch.
+        seen: see `Seen`.
+        orders, replies: positions in those topics (other issues); 0 so far.
+    """
+
+    format: int = FORMAT
+    source: int
+    sequence: int
+    owner: str
+    generation: int
+    partitions: int
+    version: str
+    time: int
+    seen: Seen
+    orders: int = 0
+    replies: int = 0
+
+    def matches(self, committed: Committed) -> bool:
+        """Whether the group's committed offset was sent in the transaction of this record."""
+        return (self.source, str(self.sequence)) == (committed.position, committed.metadata)
+
+
+class Checkpoint(Struct, frozen=True, array_like=True):
+    """How far a store has come: the next changelog offset, and the last commit record before it."""
+
+    next: int = 0
+    last: CommitRecord | None = None
+
+
+class ChangelogInvalid(PmstreamError):
+    """The changelog holds what this version cannot read."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_commit_decoder = msgspec.msgpack.Decoder(CommitRecord)
+_checkpoint_decoder = msgspec.msgpack.Decoder(Checkpoint)
+
+
+def dump_commit(record: CommitRecord) -> bytes:
+    """The commit record's bytes."""
+    return _encoder.encode(record)
+
+
+def load_commit(value: bytes | None) -> CommitRecord:
+    """Reads `dump_commit`. Raises ChangelogInvalid."""
+    try:
+        record = _commit_decoder.decode(value or b"")
+    except msgspec.MsgspecError as error:
+        raise ChangelogInvalid(f"a commit record in the changelog is damaged: {error}") from error
+    if record.format != FORMAT:
+        raise ChangelogInvalid(
+            f"the changelog was written in format {record.format} by version {record.version}; "
+            f"this version reads {FORMAT}: run that version"
+        )
+    return record
+
+
+def dump_checkpoint(checkpoint: Checkpoint) -> bytes:
+    """The checkpoint's bytes."""
+    return _encoder.encode(checkpoint)
+
+
+def load_checkpoint(value: bytes | None) -> Checkpoint:
+    """Reads `dump_checkpoint`; none, or of an older version, is an empty one."""
+    try:
+        return _checkpoint_decoder.decode(value) if value else Checkpoint()
+    except msgspec.MsgspecError:
+        return Checkpoint()
+
+
+def with_due(changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]:
+    """Adds the due hints that the changed instances call for.
+
+    Hints are only ever added: one that no longer holds is found out when it comes due.
+    """
+    local = dict(changes)
+    for key, value in changes.items():
+        if value is not None and key[:1] == INSTANCE and has_due(value):
+            coming = due(load_instance(value))
+            if coming is not None:
+                kind, time = coming
+                local[due_key(time, key[1:].decode(), kind)] = b""
+    return local
+
+
+def fold(
+    records: Iterable[Record], checkpoint: Checkpoint
+) -> tuple[dict[bytes, bytes | None], Checkpoint]:
+    """Applies changelog records, in order, behind a checkpoint.
+
+    Returns:
+        The changes to write, and the checkpoint to write them with.
+
+    Raises:
+        ChangelogInvalid: a commit record cannot be read.
+    """
+    changes: dict[bytes, bytes | None] = {}
+    following, last = checkpoint.next, checkpoint.last
+    for record in records:
+        if record.offset < following or record.key is None:
+            continue
+        following = record.offset + 1
+        if record.key == COMMIT_KEY:
+            last = load_commit(record.value)
+        else:
+            changes[record.key] = record.value
+    return with_due(changes), Checkpoint(following, last)

@@ -1,0 +1,148 @@
+"""One batch, one transaction: the commit's steps, in their order.
+
+Rule: author code has run before it begins; nothing polls while it is open; the store is written
+only after the acknowledgement. Every step is a named crash point for the tests.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from pmstream.runtime.log import (
+    Again,
+    Clock,
+    Committed,
+    Headers,
+    Membership,
+    MustAbort,
+    OutcomeUnknown,
+    Producer,
+    TopicPartition,
+)
+
+STEPS = ("begin", "produce", "flush", "offsets", "commit", "acknowledge", "acknowledged")
+"""Crash points: each is told before the step of that name is done; the last one after all."""
+
+Probe = Callable[[str], None]
+"""Told the name of each step; the tests crash or fail there."""
+
+_CALL_SECONDS = 2.0
+_PAUSE_SECONDS = 0.01
+
+
+class Out(Struct, frozen=True):
+    """One record to produce; without `partition` the key decides."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    partition: int | None = None
+
+
+class Slice(Protocol):
+    """One partition's share of a batch.
+
+    Attributes:
+        source: the partition that was read.
+        position: what the group commits for it, with the metadata.
+        records: commands, inbox records, dead letters, changelog records, in order.
+        commit_record: the changelog's commit record, produced last; None for a router.
+    """
+
+    source: TopicPartition
+    position: Committed
+    records: Sequence[Out]
+    commit_record: Out | None
+
+    def acknowledged(self, offset: int | None) -> None:
+        """The transaction is committed; `offset` is where the commit record stands."""
+
+
+class Aborted(Exception):
+    """The transaction was aborted: nothing of the batch counts, it may be done again."""
+
+
+def commit(
+    slices: Sequence[Slice],
+    producer: Producer,
+    group: Membership,
+    clock: Clock,
+    deadline_ms: int,
+    probe: Probe,
+) -> None:
+    """Makes a batch count, wholly or not at all.
+
+    Args:
+        slices: what each partition has to say.
+        producer: ready, without an open transaction.
+        group: the membership read after the last gather; it fences a stale owner.
+        clock: for the deadline.
+        deadline_ms: how long a call may be repeated while the log answers Again.
+        probe: see `Probe`.
+
+    Raises:
+        Aborted: nothing counts.
+        OutcomeUnknown: it may count or not; the producer is of no more use.
+    """
+    offsets = {each.source: each.position for each in slices}
+    written: dict[TopicPartition, int] = {}
+    until = clock.monotonic() + deadline_ms / 1000
+    try:
+        probe("begin")
+        producer.begin()
+        probe("produce")
+        for each in slices:
+            _produce(each, producer, written)
+        # Before the offsets: then "offset pending" implies "owner readable in the changelog".
+        probe("flush")
+        _repeat(lambda: producer.flush(_CALL_SECONDS), clock, until)
+        probe("offsets")
+        _repeat(lambda: producer.send_offsets(group, offsets, _CALL_SECONDS), clock, until)
+    except (MustAbort, Again) as error:
+        _abort(producer, clock, until)
+        raise Aborted(str(error)) from error
+    try:
+        probe("commit")
+        _repeat(lambda: producer.commit(_CALL_SECONDS), clock, until)
+    except Again as error:
+        raise OutcomeUnknown(f"no answer to commit in {deadline_ms} ms: {error}") from error
+    except MustAbort as error:
+        _abort(producer, clock, until)
+        raise Aborted(str(error)) from error
+    for each in slices:
+        probe("acknowledge")
+        each.acknowledged(written.get(each.source))
+    probe("acknowledged")
+
+
+def _produce(each: Slice, producer: Producer, written: dict[TopicPartition, int]) -> None:
+    for out in each.records:
+        producer.produce(out.topic, out.value, out.key, out.headers, out.partition)
+    last = each.commit_record
+    if last is not None:
+        source = each.source
+
+        def delivered(offset: int) -> None:
+            written[source] = offset
+
+        producer.produce(last.topic, last.value, last.key, (), last.partition, delivered)
+
+
+def _abort(producer: Producer, clock: Clock, until: float) -> None:
+    try:
+        _repeat(lambda: producer.abort(_CALL_SECONDS), clock, until)
+    except (Again, MustAbort) as error:
+        raise OutcomeUnknown(f"the transaction could not be aborted: {error}") from error
+
+
+def _repeat(call: Callable[[], None], clock: Clock, until: float) -> None:
+    """Makes the identical call until the log decides, or `until` has passed."""
+    while True:
+        try:
+            return call()
+        except Again:
+            if clock.monotonic() > until:
+                raise
+            clock.sleep(_PAUSE_SECONDS)

@@ -1,0 +1,263 @@
+"""One partition's instances and checkpoint in RocksDB: the only door to rocksdict.
+
+Rule: written only after a commit is acknowledged (or while restoring from the changelog), in one
+WriteBatch with the checkpoint. Without a write-ahead log a killed process finds an older state
+that is whole: catching up is the changelog's part, never a wipe.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteOptions,
+)
+
+from pmstream.errors import Busy, ConfigurationError, PmstreamError
+
+FORMAT = b"pmstream store 1"
+INSTANCE, BACKLOG, DUE, META = b"i", b"q", b"d", b"m"
+_CHECKPOINT, _IDENTITY = META + b"checkpoint", META + b"identity"
+_WRITE_BUFFER_BYTES = 4 << 20
+_BLOCK_CACHE_BYTES = 64 << 20
+
+
+class StoreCorrupt(PmstreamError):
+    """The store's files are damaged: destroy it and restore from the changelog."""
+
+
+class StoreFailed(PmstreamError):
+    """The store cannot be read or written: disk full, read-only, no permission."""
+
+
+def instance_key(uuid: str) -> bytes:
+    """Key of an instance, in the store and in the changelog."""
+    return INSTANCE + uuid.encode()
+
+
+def backlog_key(uuid: str, sequence: int) -> bytes:
+    """Key of a backlog entry, in the store and in the changelog."""
+    return BACKLOG + uuid.encode() + b"\0" + sequence.to_bytes(8, "big")
+
+
+def due_key(due: int, uuid: str, kind: str) -> bytes:
+    """Key of a due hint: sorted by time; derived locally, never in the changelog."""
+    return DUE + due.to_bytes(8, "big") + uuid.encode() + b"\0" + kind.encode()
+
+
+def split_due_key(key: bytes) -> tuple[int, str, str]:
+    """Undoes `due_key`."""
+    uuid, _, kind = key[9:].partition(b"\0")
+    return int.from_bytes(key[1:9], "big"), uuid.decode(), kind.decode()
+
+
+class Caches:
+    """What all stores of one process share."""
+
+    def __init__(self, block_cache_bytes: int = _BLOCK_CACHE_BYTES) -> None:
+        self.blocks = Cache(block_cache_bytes)
+
+    def options(self) -> Options:
+        """Options of a store. Bloom filter and cache only count when given at every open."""
+        table = BlockBasedOptions()
+        table.set_block_cache(self.blocks)
+        table.set_bloom_filter(10, False)
+        table.set_cache_index_and_filter_blocks(False)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_block_based_table_factory(table)
+        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+        options.set_max_write_buffer_number(2)
+        options.set_compression_type(DBCompressionType.lz4())
+        options.set_max_open_files(128)
+        options.set_keep_log_file_num(1)
+        options.set_max_background_jobs(2)
+        return options
+
+
+class Store:
+    """A partition's local state.
+
+    Args:
+        path: its folder; made when missing.
+        identity: what the state belongs to (topic ids, partition count); a store of another
+            identity or format is emptied.
+        caches: shared by the stores of one process.
+
+    Attributes:
+        wiped: why it was emptied at opening; "" if it was not.
+
+    Raises:
+        Busy: another process has it open.
+        StoreFailed: the folder cannot be used.
+    """
+
+    def __init__(self, path: Path, identity: str, caches: Caches) -> None:
+        self._path, self._caches = path, caches
+        self._identity = FORMAT + b" " + identity.encode()
+        self._no_wal = WriteOptions()
+        self._no_wal.disable_wal = True  # type: ignore[method-assign,assignment]  # a property; the stub errs
+        self.wiped = ""
+        try:
+            self._db = self._open()
+            found = self._db.get(_IDENTITY)
+        except StoreCorrupt as error:
+            found = str(error).encode()
+        if found is not None and found != self._identity:
+            self.wipe(f"found {found.decode(errors='replace')!r}, needs {identity!r}")
+        elif found is None:
+            self._write({_IDENTITY: self._identity})
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value under `key`. Raises StoreCorrupt, StoreFailed."""
+        try:
+            value: bytes | None = self._db.get(key)
+        except Exception as error:
+            raise _translated(error, self._path) from error
+        return value
+
+    def checkpoint(self) -> bytes | None:
+        """What the last `write` gave as its checkpoint."""
+        return self.get(_CHECKPOINT)
+
+    def write(self, changes: Mapping[bytes, bytes | None], checkpoint: bytes) -> None:
+        """Puts, deletes (None) and the checkpoint, all or none. Raises StoreFailed."""
+        self._write({**changes, _CHECKPOINT: checkpoint})
+
+    def scan(self, low: bytes, high: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values in [low, high), in order. Raises StoreCorrupt, StoreFailed."""
+        options = ReadOptions()
+        options.set_iterate_upper_bound(high)
+        try:
+            found = self._db.iter(options)
+            found.seek(low)
+            while found.valid() and limit != 0:
+                yield found.key(), found.value()
+                found.next()
+                limit = None if limit is None else limit - 1
+            found.status()  # plain iteration would end silently at a damaged block
+        except PmstreamError:
+            raise
+        except Exception as error:
+            raise _translated(error, self._path) from error
+
+    def due(self, until: int, limit: int) -> list[bytes]:
+        """Keys of due hints up to and including the time `until`, oldest first."""
+        high = DUE + (until + 1).to_bytes(8, "big")
+        return [key for key, _ in self.scan(DUE, high, limit)]
+
+    def next_due(self) -> int | None:
+        """Time of the earliest due hint."""
+        for key, _ in self.scan(DUE, DUE + b"\xff", 1):
+            return split_due_key(key)[0]
+        return None
+
+    def flush(self) -> None:
+        """Makes what was written survive a kill. Raises StoreFailed."""
+        try:
+            self._db.flush()
+        except Exception as error:
+            raise _translated(error, self._path) from error
+
+    def wipe(self, why: str) -> None:
+        """Starts again, empty."""
+        self.close()
+        shutil.rmtree(self._path, ignore_errors=True)
+        self._db = self._open()
+        self._write({_IDENTITY: self._identity})
+        self.wiped = why
+
+    def close(self) -> None:
+        """Flushes and frees it; never raises: what is not flushed comes from the changelog."""
+        database = getattr(self, "_db", None)
+        if database is None:
+            return
+        try:
+            database.flush()
+        except Exception:  # noqa: S110 - an older state that is whole is what the next start finds
+            pass
+        try:
+            database.close()
+        except Exception:  # noqa: S110
+            pass
+
+    def _open(self) -> Rdict:
+        options = self._caches.options()
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            return Rdict(str(self._path), options, column_families={"default": options})
+        except Exception as error:
+            raise _translated(error, self._path) from error
+
+    def _write(self, changes: Mapping[bytes, bytes | None]) -> None:
+        batch = WriteBatch(raw_mode=True)
+        for key, value in changes.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        try:
+            self._db.write(batch, self._no_wal)
+        except Exception as error:
+            raise _translated(error, self._path) from error
+
+
+def _translated(error: Exception, path: Path) -> PmstreamError:
+    """RocksDB tells its failures apart by their text only."""
+    text = str(error).partition("\n")[0]
+    if "lock" in text.lower() and ("IO error" in text or "LOCK" in text):
+        return Busy(f"state directory {path} is in use by another process: {text}")
+    if "Corruption" in text or "Invalid argument" in text:
+        return StoreCorrupt(f"store {path} is damaged: {text}")
+    return StoreFailed(f"store {path} cannot be used: {text}; check space and permissions")
+
+
+def lock_directory(path: Path, timeout: float) -> IO[str]:
+    """Holds a worker's state directory for this process; freed when the file is closed.
+
+    Args:
+        path: the directory; made when missing.
+        timeout: how long to wait for a predecessor that is still going, seconds.
+
+    Raises:
+        Busy: another process still holds it after `timeout`.
+        ConfigurationError: it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / "LOCK", "a+")  # noqa: SIM115 - held for the worker's life
+    except OSError as error:
+        raise ConfigurationError(
+            f"state directory {path} cannot be used: {error.strerror}; set PMSTREAM_STATE_DIR "
+            "to a writable directory"
+        ) from error
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            lock.close()
+            raise Busy(
+                f"state directory {path} is held by process {holder}; stop that one, or give "
+                "this worker another name"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        return lock
