@@ -135,3 +135,36 @@ def _duplicates(managers: Sequence[ProcessManager[Any]]) -> Iterable[str]:
     names = [manager.name for manager in managers]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         yield f"two process managers are named {name!r}"
+
+
+class Names(Struct, frozen=True):
+    """Names of what belongs to one process manager in the cluster."""
+
+    app: str
+    process_manager: str
+
+    def _name(self, what: str) -> str:
+        return f"{self.app}.{self.process_manager}.{what}"
+
+    @property
+    def inbox(self) -> str:
+        """Topic of routed events, keyed by process UUID."""
+        return self._name("inbox")
+
+    @property
+    def changelog(self) -> str:
+        """Compacted topic of instances and commit records."""
+        return self._name("changelog")
+
+    @property
+    def dead_letters(self) -> str:
+        """Topic of records that could not be decoded or routed."""
+        return self._name("dead-letters")
+
+    def group(self, role: str) -> str:
+        """Consumer group of a role (`router`, `instances`)."""
+        return self._name(role)
+
+    def transactional_id(self, role: str, worker: str) -> str:
+        """Transactional id of a worker; stable, so that a restart ends its own leftovers."""
+        return f"{self.group(role)}.{worker}"

@@ -57,10 +57,24 @@ class CommitRecord(Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class Checkpoint(Struct, frozen=True, array_like=True):
-    """How far a store has come: the next changelog offset, and the last commit record before it."""
+    """How far a store has come.
+
+    Attributes:
+        next: the changelog offset to read next.
+        last: the last commit record before it.
+        time: when this was written, milliseconds since the epoch.
+        whole: whether nothing of a later transaction than `last` is in the store: a restore
+            writes in chunks, which may end in mid-transaction.
+    """
 
     next: int = 0
     last: CommitRecord | None = None
+    time: int = 0
+    whole: bool = True
+
+    def matches(self, committed: Committed) -> bool:
+        """Whether the store is the state that the group's committed offset speaks of."""
+        return self.whole and self.last is not None and self.last.matches(committed)
 
 
 class ChangelogInvalid(PmstreamError):
@@ -120,7 +134,7 @@ def with_due(changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]
 
 
 def fold(
-    records: Iterable[Record], checkpoint: Checkpoint
+    records: Iterable[Record], checkpoint: Checkpoint, now: int
 ) -> tuple[dict[bytes, bytes | None], Checkpoint]:
     """Applies changelog records, in order, behind a checkpoint.
 
@@ -131,13 +145,13 @@ def fold(
         ChangelogInvalid: a commit record cannot be read.
     """
     changes: dict[bytes, bytes | None] = {}
-    following, last = checkpoint.next, checkpoint.last
+    following, last, whole = checkpoint.next, checkpoint.last, checkpoint.whole
     for record in records:
         if record.offset < following or record.key is None:
             continue
         following = record.offset + 1
         if record.key == COMMIT_KEY:
-            last = load_commit(record.value)
+            last, whole = load_commit(record.value), True
         else:
-            changes[record.key] = record.value
-    return with_due(changes), Checkpoint(following, last)
+            changes[record.key], whole = record.value, False
+    return with_due(changes), Checkpoint(following, last, now, whole)

@@ -1,0 +1,323 @@
+"""One owned inbox partition: what it has read, what it did since the last commit, its store.
+
+Rule: until a commit is acknowledged everything lives in an overlay that can be thrown away; a
+failing, retrying, waiting or parked instance holds back itself only.
+"""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from pmstream.app import Names
+from pmstream.core import engine
+from pmstream.core.engine import Arrived, Coder, Due, Halt, Outcome, Step, Take, Waiting
+from pmstream.core.instance import (
+    Instance,
+    dump_instance,
+    dump_work,
+    load_instance,
+    load_work,
+)
+from pmstream.core.messages import Routed
+from pmstream.core.process import Callbacks
+from pmstream.core.routing import CREATING
+from pmstream.runtime.changelog import (
+    COMMIT_KEY,
+    Checkpoint,
+    CommitRecord,
+    Seen,
+    dump_checkpoint,
+    dump_commit,
+    with_due,
+)
+from pmstream.runtime.commit import Out
+from pmstream.runtime.log import Clock, Committed, Record, TopicPartition
+from pmstream.runtime.store import Store, backlog_key, instance_key, split_due_key
+
+DRAIN_LIMIT = 100
+"""Backlog entries of one instance in one batch, so that a long backlog starves nobody."""
+
+
+class Setup(Struct, frozen=True, kw_only=True):
+    """What all partitions of a worker share."""
+
+    names: Names
+    callbacks: Callbacks
+    coder: Coder
+    read: Callable[[Record, int], Routed | Out | None]
+    clock: Clock
+    owner: str
+    version: str
+    partitions: int
+    backlog_limit: int
+    max_state_bytes: int
+    cache_bytes: int
+
+
+class Partition:
+    """A partition that runs: its instances, its records in hand, its part of the batch.
+
+    Args:
+        number: of the inbox partition.
+        setup: shared by the worker's partitions.
+        store: restored to `checkpoint`.
+        position: the inbox offset to handle next.
+
+    Attributes:
+        handled: inputs since the last commit.
+        size: bytes to produce, roughly, since the last commit.
+        halt: why the process manager is to stop, once an input said so.
+        blocked: process UUID of the instance whose full backlog holds the partition back.
+        counts: inputs by outcome, since it runs.
+    """
+
+    def __init__(
+        self, number: int, setup: Setup, store: Store, checkpoint: Checkpoint, position: int
+    ) -> None:
+        self.number, self.store, self._setup = number, store, setup
+        self.checkpoint, self._next = checkpoint, position
+        self.source = TopicPartition(setup.names.inbox, number)
+        self._queue: list[Record] = []
+        self._cache: dict[str, tuple[Instance | None, int]] = {}
+        self._cached_bytes = 0
+        self._next_due = store.next_due()
+        self.blocked = ""
+        self.counts: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
+        self.duplicates = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begins an empty batch."""
+        last = self.checkpoint.last
+        self._seen: Seen = dict(last.seen) if last is not None else {}
+        self._cursor = self.handled = self.size = 0
+        self._overlay: dict[str, Instance | None] = {}
+        self._entries: dict[bytes, bytes | None] = {}
+        self._hints: dict[bytes, bytes | None] = {}
+        self._out: list[Out] = []
+        self._changes: dict[bytes, bytes | None] = {}
+        self.halt: Halt | None = None
+
+    # What is at hand
+
+    @property
+    def waiting(self) -> int:
+        """Records in hand that are not handled yet."""
+        return len(self._queue) - self._cursor
+
+    def take(self, record: Record) -> None:
+        """Puts a gathered record behind the others."""
+        expected = self._queue[-1].offset + 1 if self._queue else self._next
+        if record.offset >= expected:
+            self._queue.append(record)
+
+    def due_in(self, now: int) -> int | None:
+        """Milliseconds until something is due by itself; None when nothing is."""
+        return None if self._next_due is None else max(self._next_due - now, 0)
+
+    # Handling
+
+    def process(self, now: int, room: int) -> None:
+        """Handles due entries, then records, up to `room` inputs or until one halts."""
+        self._process_due(now, room)
+        self._unblock()
+        while self._cursor < len(self._queue) and self.handled < room and not self.halt:
+            if not self._process_record(self._queue[self._cursor], now):
+                return
+            self._cursor += 1
+            self.handled += 1
+
+    def _process_due(self, now: int, room: int) -> None:
+        if self._next_due is None or self._next_due > now or self.halt:
+            return
+        self._next_due = None  # looked up again after the commit
+        for key in self.store.due(now, room):
+            _, uuid, kind = split_due_key(key)
+            if not self._step(uuid, Due(kind), now):
+                return
+            self._hints[key] = None
+            self.handled += 1
+
+    def _process_record(self, record: Record, now: int) -> bool:
+        """Handles one record; False when it has to wait where it is."""
+        routed = self._setup.read(record, self.number)
+        if routed is None:
+            return True
+        if isinstance(routed, Out):
+            self._out.append(routed)
+            return True
+        source = f"{routed.topic}-{routed.partition}"
+        mark = (routed.offset, routed.index)
+        if mark <= self._seen.get(source, (-1, 0)):
+            self.duplicates += 1
+            return True
+        if self._is_full(routed):
+            self.blocked = routed.process_uuid
+            return False
+        if not self._step(routed.process_uuid, Arrived(routed), now):
+            return False
+        self._seen[source] = mark
+        return True
+
+    def _step(self, uuid: str, input: engine.Input, now: int) -> bool:
+        """Runs an input and what of the backlog follows from it; False when it must not count."""
+        setup = self._setup
+        step = engine.step(
+            setup.callbacks, self._instance(uuid), input, now, setup.coder, setup.max_state_bytes
+        )
+        if step.halt is not None:
+            self.halt = step.halt
+            return False
+        for _ in range(DRAIN_LIMIT):
+            self._absorb(uuid, step)
+            entry = self._entry(uuid, step.instance, step.take)
+            if entry is None:
+                return True
+            step = engine.step(
+                setup.callbacks,
+                step.instance,
+                Waiting(entry),
+                now,
+                setup.coder,
+                setup.max_state_bytes,
+            )
+            if step.halt is not None:
+                self.halt = step.halt
+                return True
+        self._absorb(uuid, step)
+        return True
+
+    def _absorb(self, uuid: str, step: Step) -> None:
+        self._overlay[uuid] = step.instance
+        self.counts[step.outcome] += 1
+        if step.put is not None:
+            self._entries[backlog_key(uuid, step.put.sequence)] = dump_work(step.put.work)
+        if step.taken is not None:
+            self._entries[backlog_key(uuid, step.taken)] = None
+        for command in step.commands:
+            self._out.append(Out(command.topic, command.key, command.value, command.headers))
+            self.size += len(command.value)
+
+    def _instance(self, uuid: str) -> Instance | None:
+        if uuid in self._overlay:
+            return self._overlay[uuid]
+        if uuid in self._cache:
+            return self._cache[uuid][0]
+        record = self.store.get(instance_key(uuid))
+        return load_instance(record) if record is not None else None
+
+    def _entry(
+        self, uuid: str, instance: Instance | None, take: Take | None
+    ) -> engine.Entry | None:
+        """The backlog entry to hand to `step` next: the first one, or the first that creates."""
+        if take is None or instance is None:
+            return None
+        for sequence in range(instance.backlog.first, instance.backlog.next):
+            key = backlog_key(uuid, sequence)
+            record = self._entries[key] if key in self._entries else self.store.get(key)
+            if record is None:
+                continue
+            work = load_work(record)
+            if take is Take.FIRST or work.input.route in CREATING:
+                return engine.Entry(sequence, work)
+        return None
+
+    # A full backlog
+
+    def _is_full(self, routed: Routed) -> bool:
+        instance = self._instance(routed.process_uuid)
+        if instance is None or instance.backlog.size < self._setup.backlog_limit:
+            return False
+        waits_for_start = instance.work is not None and instance.work.not_started
+        return not (waits_for_start and routed.route in CREATING)
+
+    def _unblock(self) -> None:
+        if self.blocked:
+            instance = self._instance(self.blocked)
+            if instance is None or instance.backlog.size < self._setup.backlog_limit:
+                self.blocked = ""
+
+    # The commit
+
+    @property
+    def touched(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._cursor or self._overlay or self._hints)
+
+    def stage(self, generation: int) -> "Share":
+        """Encodes all that happened since the last commit."""
+        names, number = self._setup.names, self.number
+        changes: dict[bytes, bytes | None] = {}
+        for uuid, instance in self._overlay.items():
+            key = instance_key(uuid)
+            changes[key] = dump_instance(instance) if instance is not None else None
+        changes.update(self._entries)
+        self._changes = changes
+        last = self.checkpoint.last
+        record = CommitRecord(
+            source=self._queue[self._cursor - 1].offset + 1 if self._cursor else self._next,
+            sequence=last.sequence + 1 if last is not None else 1,
+            owner=self._setup.owner,
+            generation=generation,
+            partitions=self._setup.partitions,
+            version=self._setup.version,
+            time=self._setup.clock.now(),
+            seen=self._seen,
+        )
+        outs = [Out(names.changelog, key, value, (), number) for key, value in changes.items()]
+        return Share(self, record, [*self._out, *outs])
+
+    def acknowledged(self, record: CommitRecord, offset: int) -> None:
+        """The transaction is committed: store, checkpoint and cache follow."""
+        now = self._setup.clock.now()
+        self.checkpoint = Checkpoint(offset + 1, record, now)
+        local = with_due(self._changes)
+        local.update(self._hints)
+        self.store.write(local, dump_checkpoint(self.checkpoint))
+        if self._hints or len(local) > len(self._changes) or self._next_due is not None:
+            self._next_due = self.store.next_due()
+        self._publish()
+        del self._queue[: self._cursor]
+        self._next = record.source
+        halt = self.halt
+        self._forget()
+        self.halt = halt
+
+    def rollback(self) -> None:
+        """Nothing since the last commit counts: it will be handled again."""
+        self._forget()
+        self._next_due = self.store.next_due()
+
+    def _publish(self) -> None:
+        """Moves the overlay into the cache; the oldest leave when it is full."""
+        cache = self._cache
+        for uuid, instance in self._overlay.items():
+            _, size = cache.pop(uuid, (None, 0))
+            self._cached_bytes -= size
+            if instance is not None:
+                record = self._changes[instance_key(uuid)]
+                size = len(record or b"") * 3 + 500
+                cache[uuid] = (instance, size)
+                self._cached_bytes += size
+        while self._cached_bytes > self._setup.cache_bytes:
+            oldest = next(iter(cache))
+            self._cached_bytes -= cache.pop(oldest)[1]
+
+
+class Share:
+    """A partition's share of one transaction (`commit.Slice`)."""
+
+    def __init__(self, partition: Partition, record: CommitRecord, records: list[Out]) -> None:
+        self._partition, self._record = partition, record
+        changelog = partition._setup.names.changelog
+        self.source = partition.source
+        self.position = Committed(record.source, str(record.sequence))
+        self.records = records
+        self.commit_record = Out(
+            changelog, COMMIT_KEY, dump_commit(record), (), partition.number
+        )
+
+    def acknowledged(self, offset: int | None) -> None:
+        """Passes the acknowledgement on to the partition."""
+        assert offset is not None, "a committed transaction without its commit record's offset"
+        self._partition.acknowledged(self._record, offset)

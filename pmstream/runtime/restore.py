@@ -1,0 +1,176 @@
+"""Brings one partition's store to the group's stable committed position.
+
+Rule: restored means that the last commit record applied is the one that the committed offset names.
+Never before that, and never by guessing from offsets alone (protocol §3).
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from pmstream.errors import Stopped
+from pmstream.runtime.changelog import Checkpoint, dump_checkpoint, fold, load_checkpoint
+from pmstream.runtime.log import (
+    Clock,
+    Committed,
+    Consumer,
+    Log,
+    OffsetPending,
+    Record,
+    TopicPartition,
+)
+from pmstream.runtime.store import Store
+
+CHUNK_RECORDS = 5_000
+"""Changelog records in one write to the store."""
+
+_ASK_SECONDS = 0.2
+_PATIENCE_SECONDS = 1.0
+_MISMATCH_SECONDS = 5.0
+
+
+class Verdict(StrEnum):
+    """What a restore needs next."""
+
+    GOING_ON = "going on"
+    STALLED = "stalled"
+    """An open transaction is in the way: a takeover of its owner may free it."""
+    DONE = "done"
+
+
+class Restore:
+    """The restore of one partition; `turn` is called until it answers DONE.
+
+    Args:
+        source: the inbox partition whose committed offset counts.
+        changelog: its changelog partition.
+        store: open; emptied when it is too old to be caught up.
+        delete_retention_ms: how long the changelog keeps tombstones.
+        stall_timeout_ms: without progress for this long, it gives up with a named error.
+
+    Attributes:
+        checkpoint: how far the store has come.
+        position: where to read the inbox, once DONE.
+        records: changelog records applied so far.
+    """
+
+    def __init__(
+        self,
+        source: TopicPartition,
+        changelog: TopicPartition,
+        store: Store,
+        clock: Clock,
+        delete_retention_ms: int,
+        stall_timeout_ms: int,
+    ) -> None:
+        self.source, self.changelog, self._store, self._clock = source, changelog, store, clock
+        self._retention, self._stall_seconds = delete_retention_ms, stall_timeout_ms / 1000
+        self.checkpoint = load_checkpoint(store.checkpoint())
+        self.position = 0
+        self.records = 0
+        self._asked = False
+        self._committed: Committed | None = None
+        self._target: int | None = None
+        self._aged = False
+        self._progress = clock.monotonic()
+        self._pending_since: float | None = None
+        self._odd_since: float | None = None
+
+    @property
+    def reading(self) -> bool:
+        """Whether changelog records are wanted."""
+        return self._target is not None
+
+    def turn(self, consumer: Consumer, log: Log, read_to: int | None) -> Verdict:
+        """Finds out what is known by now.
+
+        Args:
+            consumer: a member of the group.
+            log: for the changelog's end.
+            read_to: the reader's position in the changelog, None before any.
+
+        Raises:
+            Stopped: position and state cannot be brought together, or nothing moves.
+        """
+        if not self._asked and not self._ask(consumer):
+            return self._stalled() if self._waited_long() else Verdict.GOING_ON
+        committed = self._committed
+        if committed is not None and self.checkpoint.matches(committed):
+            return self._done(committed.position)
+        self._check_age()
+        if self._target is None:
+            self._target = log.end(self.changelog, stable=False)
+            return Verdict.GOING_ON
+        if max(read_to or 0, self.checkpoint.next) < self._target:
+            idle = self._clock.monotonic() - self._progress
+            return self._stalled() if idle > _PATIENCE_SECONDS else Verdict.GOING_ON
+        if committed is None:
+            return self._without_committed(log)
+        return self._mismatch(committed)
+
+    def apply(self, records: Sequence[Record]) -> None:
+        """Writes one chunk of changelog records to the store, with its checkpoint."""
+        changes, self.checkpoint = fold(records, self.checkpoint, self._clock.now())
+        self._store.write(changes, dump_checkpoint(self.checkpoint))
+        self.records += len(records)
+        self._progress = self._clock.monotonic()
+
+    def start_again(self, why: str) -> None:
+        """Empties the store and reads the changelog from its beginning."""
+        self._store.wipe(why)
+        self.checkpoint, self._target = Checkpoint(), None
+
+    def _ask(self, consumer: Consumer) -> bool:
+        try:
+            self._committed = consumer.committed(self.source, _ASK_SECONDS)
+        except OffsetPending:
+            self._pending_since = self._pending_since or self._clock.monotonic()
+            return False
+        self._asked, self._pending_since = True, None
+        self._progress = self._clock.monotonic()
+        return True
+
+    def _waited_long(self) -> bool:
+        since = self._pending_since
+        return since is not None and self._clock.monotonic() - since > _PATIENCE_SECONDS
+
+    def _check_age(self) -> None:
+        """A store older than half the tombstones' life may have missed some."""
+        age = self._clock.now() - self.checkpoint.time
+        if not self._aged and self.checkpoint.next and age > self._retention / 2:
+            self.start_again(f"its state is {age // 1000} s old: tombstones may be gone")
+        self._aged = True
+
+    def _stalled(self) -> Verdict:
+        if self._clock.monotonic() - self._progress < self._stall_seconds:
+            return Verdict.STALLED
+        raise Stopped(
+            f"restore of {self.source.topic}-{self.source.partition} has not moved for "
+            f"{self._stall_seconds:.0f} s: changelog read to {self.checkpoint.next}, target "
+            f"{self._target}; an open transaction pins it: see `pmstream doctor`"
+        )
+
+    def _done(self, position: int) -> Verdict:
+        self.position = position
+        return Verdict.DONE
+
+    def _without_committed(self, log: Log) -> Verdict:
+        """No group offset: it expired (the commit record knows), or nothing ever ran."""
+        last = self.checkpoint.last
+        position = last.source if last is not None else log.start(self.source)
+        return Verdict.GOING_ON if position is None else self._done(position)
+
+    def _mismatch(self, committed: Committed) -> Verdict:
+        """A worker frozen in here sees a newer owner's commits: ask again, for a while."""
+        now = self._clock.monotonic()
+        self._odd_since = self._odd_since or now
+        if now - self._odd_since < _MISMATCH_SECONDS:
+            self._asked, self._target = False, None
+            return Verdict.GOING_ON
+        last = self.checkpoint.last
+        found = f"position {last.source}, sequence {last.sequence}" if last else "no state"
+        raise Stopped(
+            f"{self.source.topic}-{self.source.partition}: the group stands at position "
+            f"{committed.position}, sequence {committed.metadata or 'none'}, but the changelog ends "
+            f"with {found}: positions were moved from outside, or the changelog lost records; "
+            "set the group's position back to the changelog's, or replay"
+        )

@@ -1,0 +1,180 @@
+"""Builds the worker of a role from an app, a log and settings; checks the topics it needs."""
+
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+from pmstream.app import App, Names
+from pmstream.config import Settings
+from pmstream.core import process
+from pmstream.core.messages import Routed
+from pmstream.errors import ConfigurationError, Stopped, Undecodable
+from pmstream.runtime.codec import Codec
+from pmstream.runtime.commit import Out, Probe
+from pmstream.runtime.inbox import read_inbox, where
+from pmstream.runtime.instances import InstancesStage, Place
+from pmstream.runtime.log import Clock, Log, Record, TopicInfo, murmur2_partition
+from pmstream.runtime.partition import Setup
+from pmstream.runtime.router import RouterStage, dead_letter
+from pmstream.runtime.takeover import Takeover
+from pmstream.runtime.worker import Worker
+
+ROUTER, INSTANCES = "router", "instances"
+ROLES = (ROUTER, INSTANCES)
+
+Told = Callable[[str, int, str], None]
+
+
+def make_worker(
+    app: App,
+    process_manager: str,
+    role: str,
+    name: str,
+    log: Log,
+    settings: Settings,
+    clock: Clock,
+    told: Told = lambda _what, _partition, _text: None,
+    probe: Probe = lambda _step: None,
+) -> Worker:
+    """Builds a worker, ready to turn.
+
+    Args:
+        app: what to run.
+        process_manager: its name in the app.
+        role: one of ROLES.
+        name: the worker's stable name: static membership, transactional id, state folder.
+        told: hears of what is worth a log line: (what, partition, text).
+        probe: told each step of a commit (tests crash there).
+
+    Raises:
+        ConfigurationError: topics are missing or do not fit.
+        Unavailable: Kafka does not answer.
+    """
+    names = Names(app.name, process_manager)
+    owner = names.transactional_id(role, name)
+    takeover = Takeover(log, clock, owner)
+    topics = log.topics()
+    if role == ROUTER:
+        _needed(topics, names, names.inbox, names.dead_letters, *app.events)
+        stage = _router(app, process_manager, names, owner, log, topics, clock, takeover, told)
+    else:
+        _needed(topics, names, names.inbox, names.changelog, names.dead_letters, *app.commands)
+        place = _place(names, name, log, topics, settings)
+        setup = _setup(app, process_manager, names, owner, topics, settings, clock)
+        stage = InstancesStage(log, setup, settings, place, takeover, clock, told)
+    return Worker(
+        log,
+        stage,
+        group=names.group(role),
+        transactional_id=owner,
+        member=name,
+        settings=settings,
+        clock=clock,
+        probe=probe,
+    )
+
+
+def _needed(topics: dict[str, TopicInfo], names: Names, *wanted: str) -> None:
+    missing = [topic for topic in wanted if topic not in topics]
+    if missing:
+        raise ConfigurationError(
+            f"{names.process_manager} needs topic {', '.join(missing)}, which the cluster does not "
+            "have: run `pmstream topics ensure`"
+        )
+
+
+def _router(
+    app: App,
+    process_manager: str,
+    names: Names,
+    owner: str,
+    log: Log,
+    topics: dict[str, TopicInfo],
+    clock: Clock,
+    takeover: Takeover,
+    told: Told,
+) -> RouterStage:
+    manager = app.manager(process_manager)
+    return RouterStage(
+        log,
+        names,
+        process.bind(manager),
+        Codec(app),
+        {topic: topics[topic].id for topic in app.events},
+        {"undecodable": manager.undecodable, "unknown_schema": manager.unknown_schema},
+        owner,
+        takeover,
+        clock,
+        told,
+    )
+
+
+def _setup(
+    app: App,
+    process_manager: str,
+    names: Names,
+    owner: str,
+    topics: dict[str, TopicInfo],
+    settings: Settings,
+    clock: Clock,
+) -> Setup:
+    manager = app.manager(process_manager)
+    return Setup(
+        names=names,
+        callbacks=process.bind(manager),
+        coder=Codec(app, max_message_bytes=settings.max_message_bytes),
+        read=_reader(names, topics[names.inbox].partitions, clock),
+        clock=clock,
+        owner=owner,
+        version=_version(),
+        partitions=topics[names.inbox].partitions,
+        backlog_limit=manager.backlog_limit,
+        max_state_bytes=settings.max_message_bytes,
+        cache_bytes=settings.cache_bytes,
+    )
+
+
+def _place(
+    names: Names, name: str, log: Log, topics: dict[str, TopicInfo], settings: Settings
+) -> Place:
+    inbox, changelog = topics[names.inbox], topics[names.changelog]
+    if inbox.partitions != changelog.partitions:
+        raise ConfigurationError(
+            f"{inbox.name} has {inbox.partitions} partitions but {changelog.name} has "
+            f"{changelog.partitions}: they must be equal for life; delete the one that was made "
+            "wrongly, or repartition offline"
+        )
+    retention = log.config(changelog.name).get("delete.retention.ms", "86400000")
+    return Place(
+        directory=settings.state_dir / names.app / names.process_manager / name,
+        identity=f"{inbox.id} {changelog.id} {inbox.partitions}",
+        delete_retention_ms=int(retention),
+    )
+
+
+def _reader(
+    names: Names, partitions: int, clock: Clock
+) -> Callable[[Record, int], Routed | Out | None]:
+    """How an instances worker reads its inbox: what no router wrote is a dead letter."""
+
+    def read(record: Record, number: int) -> Routed | Out | None:
+        try:
+            routed = read_inbox(record)
+        except Undecodable as error:
+            return dead_letter(names.dead_letters, record, str(error), clock.now())
+        belongs = murmur2_partition(record.key or b"", partitions)
+        if belongs != number:
+            raise Stopped(
+                f"{where(record)} has key {routed.process_uuid!r}, which belongs into partition "
+                f"{belongs} of {partitions} (murmur2): something else than this router writes to "
+                "the inbox, with another partitioner or partition count"
+            )
+        return routed
+
+    return read
+
+
+def _version() -> str:
+    try:
+        return version("pmstream")
+    except PackageNotFoundError:
+        return "unpackaged"

@@ -1,0 +1,74 @@
+"""What a worker's loop needs of its stage: router or instances."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from pmstream.runtime.commit import Slice
+from pmstream.runtime.log import Consumer, Record, TopicPartition
+
+
+class Load(Struct, frozen=True):
+    """How much a stage has at hand.
+
+    Attributes:
+        waiting: records gathered and not handled.
+        staged: inputs handled since the last commit.
+        staged_bytes: what they will produce.
+        busy: whether restores or look-ups are going on.
+        due_in_ms: until something is due by itself.
+    """
+
+    waiting: int
+    staged: int
+    staged_bytes: int
+    busy: bool
+    due_in_ms: int | None = None
+
+
+class Stage(Protocol):
+    """What a worker does with records: routes them, or advances instances.
+
+    Attributes:
+        topics: what the group subscribes to.
+        halt: why the process manager is to stop; "" while it is not.
+    """
+
+    topics: Sequence[str]
+
+    @property
+    def halt(self) -> str: ...
+
+    def is_running(self, where: TopicPartition) -> bool:
+        """Whether records of that partition are handled here."""
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Notes new partitions; `catch_up` makes them ready."""
+
+    def dropped(self, partitions: Sequence[TopicPartition]) -> None:
+        """Lets go of partitions (all of them when none is named) and what they staged."""
+
+    def catch_up(self, consumer: Consumer) -> None:
+        """Finds positions, restores stores; seeks and resumes what is ready."""
+
+    def take(self, record: Record) -> None:
+        """Puts a gathered record into its partition's queue, or drops it."""
+
+    def process(self, now: int, room: int) -> None:
+        """Handles what is at hand, up to `room` inputs in this batch."""
+
+    def load(self) -> Load:
+        """How much is at hand and staged."""
+
+    def slices(self, generation: int) -> list[Slice]:
+        """The share of every partition that was touched; `generation` goes into its record."""
+
+    def rollback(self) -> None:
+        """Drops what is staged; the records stay."""
+
+    def restart(self, consumer: Consumer) -> None:
+        """Drops all that is not known to be committed, and reads every position again."""
+
+    def close(self) -> None:
+        """Lets go of all it holds."""

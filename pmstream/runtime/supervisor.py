@@ -1,0 +1,216 @@
+"""Child processes and restart strategies (OTP's words): one worker, one process.
+
+Rule: a worker that ends is restarted by its own process manager's budget; a process manager that
+gives up takes its own workers down, and no other's.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+EXIT_STOPPED = 70
+"""A worker's exit code when its process manager stopped itself."""
+
+_POLL_SECONDS = 0.05
+_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.1, 10.0
+
+
+class Restart(StrEnum):
+    """When an ended worker is started again."""
+
+    PERMANENT = "permanent"
+    TRANSIENT = "transient"
+    TEMPORARY = "temporary"
+
+
+class Spec(Struct, frozen=True):
+    """One worker: which process manager, in which role, under which stable name."""
+
+    process_manager: str
+    role: str
+    name: str
+
+
+class Policy(Struct, frozen=True):
+    """The restart strategy: at most `max_restarts` within `within_s` seconds, per PM."""
+
+    restart: Restart = Restart.PERMANENT
+    max_restarts: int = 10
+    within_s: float = 60.0
+    shutdown_timeout_s: float = 30.0
+
+
+class _Child:
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start_at = 0.0
+        self.backoff = _FIRST_BACKOFF_SECONDS
+        self.started = 0.0
+
+
+class Supervisor:
+    """Starts workers, restarts them, ends them.
+
+    Args:
+        specs: the workers.
+        command: the command line of a worker. Its standard input is a pipe that the supervisor
+            holds open: a worker that reads its end knows that its supervisor is gone.
+        policy: the restart strategy.
+        told: hears one line for each thing worth telling.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        command: Callable[[Spec], Sequence[str]],
+        policy: Policy,
+        told: Callable[[str], None],
+    ) -> None:
+        self._children = [_Child(spec) for spec in specs]
+        self._command, self._policy, self._told = command, policy, told
+        self._restarts: dict[str, deque[float]] = {}
+        self._stopping = False
+        self.stopped: dict[str, str] = {}
+
+    def run(self) -> dict[str, str]:
+        """Supervises until told to stop, or until no process manager is left.
+
+        Returns:
+            Process managers that gave up, with the reason.
+        """
+        while not self._stopping:
+            self.turn()
+            alive = [each for each in self._children if not self._is_given_up(each)]
+            if not alive and self._policy.restart is not Restart.TEMPORARY:
+                break
+            time.sleep(_POLL_SECONDS)
+        self.end()
+        return self.stopped
+
+    def stop(self) -> None:
+        """Asks `run` to end all workers and return; safe in a signal handler."""
+        self._stopping = True
+
+    def turn(self) -> None:
+        """Starts what is to be started, takes note of what ended."""
+        for child in self._children:
+            if self._is_given_up(child):
+                continue
+            if child.process is None:
+                if time.monotonic() >= child.start_at:
+                    self._start(child)
+            elif child.process.poll() is not None:
+                self._ended(child, child.process.returncode)
+
+    def pids(self) -> dict[str, int]:
+        """Worker name to process id, of those that run."""
+        return {
+            f"{each.spec.process_manager}/{each.spec.role}/{each.spec.name}": each.process.pid
+            for each in self._children
+            if each.process is not None and each.process.poll() is None
+        }
+
+    def end(self) -> None:
+        """Ends all workers: politely, then by force after the shutdown timeout."""
+        self._end(self._children)
+
+    def _is_given_up(self, child: _Child) -> bool:
+        return child.spec.process_manager in self.stopped
+
+    def _start(self, child: _Child) -> None:
+        child.process = subprocess.Popen(
+            self._command(child.spec), stdin=subprocess.PIPE, start_new_session=True
+        )
+        child.started = time.monotonic()
+
+    def _ended(self, child: _Child, code: int) -> None:
+        child.process = None
+        spec, now = child.spec, time.monotonic()
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self._told(f"{spec.process_manager} {spec.role} {spec.name}: ended, {how}")
+        clean = code == 0
+        restart = self._policy.restart
+        if restart is Restart.TEMPORARY or (restart is Restart.TRANSIENT and clean):
+            self._give_up(spec, f"{spec.role} {spec.name} ended ({how}); it is {restart}")
+            return
+        recent = self._restarts.setdefault(spec.process_manager, deque())
+        recent.append(now)
+        while recent and now - recent[0] > self._policy.within_s:
+            recent.popleft()
+        if len(recent) > self._policy.max_restarts:
+            self._give_up(
+                spec,
+                f"more than {self._policy.max_restarts} restarts in {self._policy.within_s:.0f} s, "
+                f"the last: {spec.role} {spec.name} ended, {how}",
+            )
+            return
+        if now - child.started > self._policy.within_s:
+            child.backoff = _FIRST_BACKOFF_SECONDS
+        child.start_at = now + child.backoff
+        child.backoff = min(child.backoff * 2, _LONGEST_BACKOFF_SECONDS)
+
+    def _give_up(self, spec: Spec, why: str) -> None:
+        self.stopped[spec.process_manager] = why
+        self._told(f"{spec.process_manager} stopped: {why}")
+        self._end([each for each in self._children if each.spec.process_manager == spec.process_manager])
+
+    def _end(self, children: Sequence[_Child]) -> None:
+        running = [each.process for each in children if each.process is not None]
+        for process in running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        until = time.monotonic() + self._policy.shutdown_timeout_s
+        for process in running:
+            try:
+                process.wait(max(until - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for each in children:
+            each.process = None
+
+
+def worker_command(app: str, *options: str) -> Callable[[Spec], Sequence[str]]:
+    """The command line of `pmstream worker`, which runs one worker in its own process."""
+
+    def command(spec: Spec) -> Sequence[str]:
+        return [
+            sys.executable,
+            "-m",
+            "pmstream",
+            "worker",
+            app,
+            spec.process_manager,
+            spec.role,
+            spec.name,
+            *options,
+        ]
+
+    return command
+
+
+def end_with_parent(stop: Callable[[], None], grace_s: float) -> None:
+    """In a worker: calls `stop` when the supervisor's pipe closes, then ends the process.
+
+    Args:
+        stop: asks the worker to drain.
+        grace_s: how long it may take before the process ends itself.
+    """
+    import threading
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        stop()
+        time.sleep(grace_s)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="supervisor-watch").start()

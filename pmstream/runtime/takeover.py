@@ -1,0 +1,84 @@
+"""Frees readers from the open transaction of a dead owner.
+
+An open transaction pins the last stable offset: until the broker times it out, nobody sees what is
+behind it. Whoever needs to, ends it: a producer with the owner's transactional id aborts it. If that
+owner lives after all it is fenced, builds a new producer and restores in place: nothing is lost.
+"""
+
+from pmstream.runtime.changelog import COMMIT_KEY, load_commit
+from pmstream.runtime.inbox import owner_of
+from pmstream.runtime.log import Clock, Log, LogError, PositionLost, Record, TopicPartition
+
+_AGAIN_SECONDS = 5.0
+_READ_SECONDS = 1.5
+_PEEK_RECORDS = 500
+
+
+class Takeover:
+    """Ends open transactions, each owner's at most once in 5 s.
+
+    Args:
+        own_id: never taken over.
+
+    Attributes:
+        count: how many were ended.
+    """
+
+    def __init__(self, log: Log, clock: Clock, own_id: str) -> None:
+        self._log, self._clock, self._own_id = log, clock, own_id
+        self._tried: dict[str, float] = {}
+        self.count = 0
+
+    def changelog(self, changelog: TopicPartition, last_owner: str | None) -> None:
+        """Ends what pins a changelog partition.
+
+        Args:
+            changelog: the partition.
+            last_owner: of the last committed record, if no open one can be read.
+        """
+        records = self._pinned(changelog)
+        owners = {load_commit(each.value).owner for each in records if each.key == COMMIT_KEY}
+        for owner in owners or ({last_owner} if last_owner else set()):
+            self.end(owner)
+
+    def inbox(self, inbox: TopicPartition) -> None:
+        """Ends the router's transaction that pins an inbox partition."""
+        for record in self._pinned(inbox)[:1]:
+            owner = owner_of(record)
+            if owner is not None:
+                self.end(owner)
+
+    def end(self, owner: str) -> None:
+        """Ends the owner's open transaction."""
+        now = self._clock.monotonic()
+        if not owner or owner == self._own_id:
+            return
+        if now - self._tried.get(owner, -_AGAIN_SECONDS) < _AGAIN_SECONDS:
+            return
+        self._tried[owner] = now
+        try:
+            self._log.abort_open(owner)
+        except LogError:
+            return  # tried again later; a restore that stalls for long says so itself
+        self.count += 1
+
+    def _pinned(self, partition: TopicPartition) -> list[Record]:
+        """Records of open transactions, the oldest first: from the LSO on."""
+        low = self._log.end(partition, stable=True)
+        high = self._log.end(partition, stable=False)
+        if low is None or high is None or low >= high:
+            return []
+        reader = self._log.reader(committed=False)
+        found: list[Record] = []
+        try:
+            reader.assign({partition: low})
+            until = self._clock.monotonic() + _READ_SECONDS
+            while (reader.position(partition) or low) < high:
+                found += reader.read(_PEEK_RECORDS, 0.1)
+                if self._clock.monotonic() > until:
+                    break
+        except PositionLost:
+            return []
+        finally:
+            reader.close()
+        return found

@@ -1,0 +1,244 @@
+"""The loop of either stage: gather, process, commit; assigned, revoked, lost.
+
+Rule: no transaction is open while the consumer gathers, and author code never runs inside one.
+"""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from pmstream.config import Settings
+from pmstream.errors import PmstreamError, Stopped
+from pmstream.runtime.commit import Aborted, Probe, commit
+from pmstream.runtime.log import (
+    Again,
+    Clock,
+    Fault,
+    FaultKind,
+    Fenced,
+    Log,
+    OutcomeUnknown,
+    Producer,
+    Record,
+    TopicPartition,
+)
+from pmstream.runtime.stage import Load, Stage
+
+FENCED_TWICE_SECONDS = 30.0
+"""Two fences within this time: somebody else uses the same transactional id."""
+
+ABORTS_OF_ONE = 3
+"""A single input whose transaction aborts so often stops the process manager."""
+
+_IDLE_SECONDS = 0.1
+_REBUILD_SECONDS = 60.0
+
+
+class Report(Struct):
+    """What a worker has done so far; plain counters."""
+
+    commits: int = 0
+    inputs: int = 0
+    aborts: int = 0
+    rebuilds: int = 0
+    last_error: str = ""
+
+
+class Worker:
+    """One consumer, one transactional producer, one stage.
+
+    Args:
+        log: the cluster.
+        stage: what to do with records.
+        group: consumer group.
+        transactional_id: stable for the worker's name.
+        member: static membership name, or None.
+        probe: told each step of a commit.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        stage: Stage,
+        *,
+        group: str,
+        transactional_id: str,
+        member: str | None,
+        settings: Settings,
+        clock: Clock,
+        probe: Probe = lambda _step: None,
+    ) -> None:
+        self._log, self.stage, self._clock, self._probe = log, stage, clock, probe
+        self._settings, self._id = settings, transactional_id
+        self._producer: Producer = log.producer(transactional_id)
+        self._consumer = log.consumer(group, member)
+        self._consumer.subscribe(stage.topics, self)
+        self._fault: Exception | None = None
+        self._room = settings.max_batch_records
+        self._staged_since: float | None = None
+        self._fenced_at = -FENCED_TWICE_SECONDS
+        self._aborted_alone = 0
+        self._full_gather = False
+        self.report = Report()
+
+    # The listener: called inside gather only; never raises, never blocks.
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Notes new partitions; they are opened and restored outside of the callback."""
+        self.stage.assigned(partitions)
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Drops partitions with all that is not committed: no transaction is open here."""
+        self.stage.dropped(partitions)
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """As revoked: somebody else may own them already."""
+        self.stage.dropped(partitions)
+
+    def fault(self, fault: Fault) -> None:
+        """Keeps what must end the worker, until gather has returned."""
+        if fault.kind is FaultKind.EXPELLED:
+            self.stage.dropped(())
+        elif fault.where is None or self.stage.is_running(fault.where):
+            self._fault = Stopped(fault.text)
+
+    # The loop
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Turns until `stop` says so; then what is staged is committed and all is closed.
+
+        Raises:
+            Stopped: the process manager stopped itself, or a rule of safety did.
+        """
+        try:
+            while not stop():
+                self.turn()
+            self._commit_if(touched=True)
+        finally:
+            self.close()
+
+    def turn(self) -> None:
+        """One round of the loop."""
+        self.stage.catch_up(self._consumer)
+        for record in self._gather():
+            self.stage.take(record)
+        self.stage.process(self._clock.now(), self._room)
+        halt = self.stage.halt
+        if self._is_due() or halt:
+            committed = self._commit_if(touched=True)
+            if halt and committed and self.stage.halt:
+                raise Stopped(halt)
+
+    def close(self) -> None:
+        """Closes stores, leaves the group (a static member stays), drops the producer."""
+        self.stage.close()
+        self._consumer.close()
+        self._producer.drop()
+
+    def _gather(self) -> list[Record]:
+        load = self.stage.load()
+        room = max(2 * self._settings.max_batch_records - load.waiting, 0)
+        records = self._consumer.gather(room, self._patience(load))
+        self._full_gather = len(records) >= room or load.waiting > 0
+        if self._fault is not None:
+            raise self._fault
+        return records
+
+    def _patience(self, load: Load) -> float:
+        """How long gather may wait for a record, in seconds."""
+        if load.waiting and load.staged < self._room:
+            return 0.0
+        limits = [0.01 if load.busy else _IDLE_SECONDS]
+        if load.due_in_ms is not None:
+            limits.append(load.due_in_ms / 1000)
+        if self._staged_since is not None:
+            limits.append(self._staged_since + self._interval() - self._clock.monotonic())
+        return max(min(limits), 0.0)
+
+    def _interval(self) -> float:
+        """Seconds that a batch may grow: less when there is no lag to work off."""
+        interval = self._settings.commit_interval_ms / 1000
+        return interval if self._full_gather else interval / 4
+
+    def _is_due(self) -> bool:
+        load = self.stage.load()
+        if not load.staged:
+            self._staged_since = None
+            return False
+        now = self._clock.monotonic()
+        if self._staged_since is None:
+            self._staged_since = now
+        return (
+            load.staged >= self._room
+            or load.staged_bytes >= self._settings.max_batch_bytes
+            or now - self._staged_since >= self._interval()
+        )
+
+    # The commit
+
+    def _commit_if(self, touched: bool) -> bool:
+        """Commits what is staged; False when it has to be done again."""
+        self._staged_since = None
+        group = self._consumer.membership()
+        if group is None:  # the broker would accept it unfenced
+            self.stage.rollback()
+            return False
+        inputs = self.stage.load().staged
+        slices = self.stage.slices(group.generation)
+        if not slices:
+            return True
+        try:
+            commit(
+                slices,
+                self._producer,
+                group,
+                self._clock,
+                self._settings.commit_deadline_ms,
+                self._probe,
+            )
+        except Aborted as error:
+            self._aborted(str(error), inputs)
+            return False
+        except OutcomeUnknown as error:
+            self._rebuild(error)
+            return False
+        self.report.commits += 1
+        self.report.inputs += inputs
+        self._aborted_alone = 0
+        self._room = min(self._room * 2, self._settings.max_batch_records)
+        return True
+
+    def _aborted(self, why: str, inputs: int) -> None:
+        """Does the batch again, smaller, so that one input that can never count is found."""
+        self.report.aborts += 1
+        self.report.last_error = why
+        self.stage.rollback()
+        self._room = max(inputs // 2, 1)
+        self._aborted_alone = self._aborted_alone + 1 if inputs <= 1 else 0
+        if self._aborted_alone >= ABORTS_OF_ONE:
+            raise Stopped(f"one input's transaction was refused {ABORTS_OF_ONE} times: {why}")
+
+    def _rebuild(self, error: OutcomeUnknown) -> None:
+        """Makes a new producer with the same id, then reads every position again."""
+        self.report.rebuilds += 1
+        self.report.last_error = str(error)
+        now = self._clock.monotonic()
+        if isinstance(error, Fenced):
+            if now - self._fenced_at < FENCED_TWICE_SECONDS:
+                raise Stopped(
+                    f"another process uses transactional.id {self._id}: give each worker its "
+                    f"own name ({error})"
+                ) from error
+            self._fenced_at = now
+        self._producer.drop()
+        self._producer = self._new_producer(now + _REBUILD_SECONDS)
+        self.stage.restart(self._consumer)
+
+    def _new_producer(self, until: float) -> Producer:
+        while True:
+            try:
+                return self._log.producer(self._id)
+            except (Again, PmstreamError):
+                if self._clock.monotonic() > until:
+                    raise
+                self._clock.sleep(0.1)
