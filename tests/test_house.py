@@ -3,9 +3,11 @@
 import ast
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,8 +64,10 @@ def test_a_file_and_its_functions_fit_in_a_head(path: Path) -> None:
         if (length := (function.end_lineno or 0) - function.lineno + 1) > MAX_FUNCTION_LINES
     ]
 
+    lines = len(path.read_text().splitlines())
+
     assert not long
-    assert len(path.read_text().splitlines()) <= MAX_FILE_LINES
+    assert lines <= MAX_FILE_LINES
 
 
 @pytest.mark.parametrize("path", sources("pmstream", "tests", "bench"), ids=name_of)
@@ -115,6 +119,22 @@ def test_the_tree_names_no_foreign_place(what: str) -> None:
     ]
 
     assert not found, f"{what} in the tree"
+
+
+def test_the_wheel_carries_every_file_of_the_package(tmp_path: Path) -> None:
+    # Source distribution first, then the wheel from it: a file missing in either is missing here.
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, capture_output=True, check=True)
+
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        carried = set(wheel.namelist())
+    expected = {
+        name_of(Path(folder, name))
+        for folder, _, names in os.walk(ROOT / "pmstream", followlinks=True)
+        for name in names
+        if not folder.endswith("__pycache__")
+    }
+    assert expected - carried == set()
 
 
 def test_the_entry_stays_readable() -> None:
