@@ -4,20 +4,13 @@ Rule: until a commit is acknowledged everything lives in an overlay that can be 
 failing, retrying, waiting or parked instance holds back itself only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from pmstream.app import Names
 from pmstream.core import engine
-from pmstream.core.engine import Arrived, Coder, Due, Halt, Outcome, Step, Take, Waiting
-from pmstream.core.instance import (
-    Instance,
-    dump_instance,
-    dump_work,
-    load_instance,
-    load_work,
-)
+from pmstream.core.engine import Arrived, Coder, Due, Halt, Outcome, Step, Waiting
 from pmstream.core.messages import Routed
 from pmstream.core.process import Callbacks
 from pmstream.core.routing import CREATING
@@ -32,7 +25,8 @@ from pmstream.runtime.changelog import (
 )
 from pmstream.runtime.commit import Out
 from pmstream.runtime.log import Clock, Committed, Record, TopicPartition
-from pmstream.runtime.store import Store, backlog_key, instance_key, split_due_key
+from pmstream.runtime.overlay import Overlay
+from pmstream.runtime.store import Store, split_due_key
 
 DRAIN_LIMIT = 100
 """Backlog entries of one instance in one batch, so that a long backlog starves nobody."""
@@ -78,8 +72,7 @@ class Partition:
         self.checkpoint, self._next = checkpoint, position
         self.source = TopicPartition(setup.names.inbox, number)
         self._queue: list[Record] = []
-        self._cache: dict[str, tuple[Instance | None, int]] = {}
-        self._cached_bytes = 0
+        self._overlay = Overlay(store, setup.cache_bytes)
         self._next_due = store.next_due()
         self.blocked = ""
         self.counts: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
@@ -91,8 +84,7 @@ class Partition:
         last = self.checkpoint.last
         self._seen: Seen = dict(last.seen) if last is not None else {}
         self._cursor = self.handled = self.size = 0
-        self._overlay: dict[str, Instance | None] = {}
-        self._entries: dict[bytes, bytes | None] = {}
+        self._overlay.forget()
         self._hints: dict[bytes, bytes | None] = {}
         self._out: list[Out] = []
         self._changes: dict[bytes, bytes | None] = {}
@@ -128,10 +120,10 @@ class Partition:
             self.handled += 1
 
     def _process_due(self, now: int, room: int) -> None:
-        if self._next_due is None or self._next_due > now or self.halt:
+        if self._next_due is None or self._next_due > now or self.halt or self.handled >= room:
             return
-        self._next_due = None  # looked up again after the commit
-        for key in self.store.due(now, room):
+        self._next_due = None  # looked up again when the batch is committed or thrown away
+        for key in self.store.due(now, room - self.handled):
             _, uuid, kind = split_due_key(key)
             if not self._step(uuid, Due(kind), now):
                 return
@@ -160,72 +152,41 @@ class Partition:
         return True
 
     def _step(self, uuid: str, input: engine.Input, now: int) -> bool:
-        """Runs an input and what of the backlog follows from it; False when it must not count."""
-        setup = self._setup
-        step = engine.step(
-            setup.callbacks, self._instance(uuid), input, now, setup.coder, setup.max_state_bytes
-        )
-        if step.halt is not None:
-            self.halt = step.halt
-            return False
-        for _ in range(DRAIN_LIMIT):
-            self._absorb(uuid, step)
-            entry = self._entry(uuid, step.instance, step.take)
-            if entry is None:
-                return True
-            step = engine.step(
-                setup.callbacks,
-                step.instance,
-                Waiting(entry),
-                now,
-                setup.coder,
-                setup.max_state_bytes,
-            )
+        """Runs an input, then what of the backlog follows from it; False when it must not count."""
+        for drained in range(DRAIN_LIMIT):
+            step = self._advance(uuid, input, now)
             if step.halt is not None:
                 self.halt = step.halt
-                return True
-        self._absorb(uuid, step)
-        return True
+                return drained > 0
+            self._absorb(uuid, step)
+            entry = self._overlay.entry(uuid, step.take)
+            if entry is None:
+                break
+            input = Waiting(entry)
+        return True  # what is left of the backlog is a due entry: it goes on in the next batch
+
+    def _advance(self, uuid: str, input: engine.Input, now: int) -> Step:
+        setup = self._setup
+        return engine.step(
+            setup.callbacks,
+            self._overlay.get(uuid),
+            input,
+            now,
+            setup.coder,
+            setup.max_state_bytes,
+        )
 
     def _absorb(self, uuid: str, step: Step) -> None:
-        self._overlay[uuid] = step.instance
+        self._overlay.put(uuid, step)
         self.counts[step.outcome] += 1
-        if step.put is not None:
-            self._entries[backlog_key(uuid, step.put.sequence)] = dump_work(step.put.work)
-        if step.taken is not None:
-            self._entries[backlog_key(uuid, step.taken)] = None
         for command in step.commands:
             self._out.append(Out(command.topic, command.key, command.value, command.headers))
             self.size += len(command.value)
 
-    def _instance(self, uuid: str) -> Instance | None:
-        if uuid in self._overlay:
-            return self._overlay[uuid]
-        if uuid in self._cache:
-            return self._cache[uuid][0]
-        record = self.store.get(instance_key(uuid))
-        return load_instance(record) if record is not None else None
-
-    def _entry(
-        self, uuid: str, instance: Instance | None, take: Take | None
-    ) -> engine.Entry | None:
-        """The backlog entry to hand to `step` next: the first one, or the first that creates."""
-        if take is None or instance is None:
-            return None
-        for sequence in range(instance.backlog.first, instance.backlog.next):
-            key = backlog_key(uuid, sequence)
-            record = self._entries[key] if key in self._entries else self.store.get(key)
-            if record is None:
-                continue
-            work = load_work(record)
-            if take is Take.FIRST or work.input.route in CREATING:
-                return engine.Entry(sequence, work)
-        return None
-
     # A full backlog
 
     def _is_full(self, routed: Routed) -> bool:
-        instance = self._instance(routed.process_uuid)
+        instance = self._overlay.get(routed.process_uuid)
         if instance is None or instance.backlog.size < self._setup.backlog_limit:
             return False
         waits_for_start = instance.work is not None and instance.work.not_started
@@ -233,7 +194,7 @@ class Partition:
 
     def _unblock(self) -> None:
         if self.blocked:
-            instance = self._instance(self.blocked)
+            instance = self._overlay.get(self.blocked)
             if instance is None or instance.backlog.size < self._setup.backlog_limit:
                 self.blocked = ""
 
@@ -242,17 +203,12 @@ class Partition:
     @property
     def touched(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self._cursor or self._overlay or self._hints)
+        return bool(self._cursor or self._overlay.touched or self._hints)
 
     def stage(self, generation: int) -> "Share":
         """Encodes all that happened since the last commit."""
         names, number = self._setup.names, self.number
-        changes: dict[bytes, bytes | None] = {}
-        for uuid, instance in self._overlay.items():
-            key = instance_key(uuid)
-            changes[key] = dump_instance(instance) if instance is not None else None
-        changes.update(self._entries)
-        self._changes = changes
+        self._changes = changes = self._overlay.changes()
         last = self.checkpoint.last
         record = CommitRecord(
             source=self._queue[self._cursor - 1].offset + 1 if self._cursor else self._next,
@@ -274,9 +230,9 @@ class Partition:
         local = with_due(self._changes)
         local.update(self._hints)
         self.store.write(local, dump_checkpoint(self.checkpoint))
-        if self._hints or len(local) > len(self._changes) or self._next_due is not None:
+        if len(local) > len(self._changes):
             self._next_due = self.store.next_due()
-        self._publish()
+        self._overlay.publish(self._changes)
         del self._queue[: self._cursor]
         self._next = record.source
         halt = self.halt
@@ -288,21 +244,6 @@ class Partition:
         self._forget()
         self._next_due = self.store.next_due()
 
-    def _publish(self) -> None:
-        """Moves the overlay into the cache; the oldest leave when it is full."""
-        cache = self._cache
-        for uuid, instance in self._overlay.items():
-            _, size = cache.pop(uuid, (None, 0))
-            self._cached_bytes -= size
-            if instance is not None:
-                record = self._changes[instance_key(uuid)]
-                size = len(record or b"") * 3 + 500
-                cache[uuid] = (instance, size)
-                self._cached_bytes += size
-        while self._cached_bytes > self._setup.cache_bytes:
-            oldest = next(iter(cache))
-            self._cached_bytes -= cache.pop(oldest)[1]
-
 
 class Share:
     """A partition's share of one transaction (`commit.Slice`)."""
@@ -312,8 +253,8 @@ class Share:
         changelog = partition._setup.names.changelog
         self.source = partition.source
         self.position = Committed(record.source, str(record.sequence))
-        self.records = records
-        self.commit_record = Out(
+        self.records: Sequence[Out] = records
+        self.commit_record: Out | None = Out(
             changelog, COMMIT_KEY, dump_commit(record), (), partition.number
         )
 

@@ -8,20 +8,21 @@ from pmstream.config import Settings
 from pmstream.core import process
 from pmstream.core.messages import Routed
 from pmstream.errors import ConfigurationError, Stopped, Undecodable
+from pmstream.runtime import partition, router
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Out, Probe
 from pmstream.runtime.inbox import read_inbox, where
-from pmstream.runtime.instances import InstancesStage, Place
+from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.log import Clock, Log, Record, TopicInfo, murmur2_partition
-from pmstream.runtime.partition import Setup
+from pmstream.runtime.restores import Place, Told
 from pmstream.runtime.router import RouterStage, dead_letter
+from pmstream.runtime.sources import Positions
+from pmstream.runtime.stage import Stage
 from pmstream.runtime.takeover import Takeover
-from pmstream.runtime.worker import Worker
+from pmstream.runtime.worker import Identity, Worker
 
 ROUTER, INSTANCES = "router", "instances"
 ROLES = (ROUTER, INSTANCES)
-
-Told = Callable[[str, int, str], None]
 
 
 def make_worker(
@@ -50,27 +51,27 @@ def make_worker(
         Unavailable: Kafka does not answer.
     """
     names = Names(app.name, process_manager)
-    owner = names.transactional_id(role, name)
-    takeover = Takeover(log, clock, owner)
+    identity = Identity(names.group(role), names.transactional_id(role, name), name)
+    takeover = Takeover(log, clock, identity.transactional_id)
     topics = log.topics()
+    stage: Stage
     if role == ROUTER:
         _needed(topics, names, names.inbox, names.dead_letters, *app.events)
-        stage = _router(app, process_manager, names, owner, log, topics, clock, takeover, told)
+        setup = _router_setup(app, names, identity.transactional_id, topics)
+        positions = Positions(log, identity.group, setup.topic_ids, takeover, clock)
+        stage = RouterStage(setup, positions, told)
     else:
         _needed(topics, names, names.inbox, names.changelog, names.dead_letters, *app.commands)
         place = _place(names, name, log, topics, settings)
-        setup = _setup(app, process_manager, names, owner, topics, settings, clock)
-        stage = InstancesStage(log, setup, settings, place, takeover, clock, told)
-    return Worker(
-        log,
-        stage,
-        group=names.group(role),
-        transactional_id=owner,
-        member=name,
-        settings=settings,
-        clock=clock,
-        probe=probe,
-    )
+        stage = InstancesStage(
+            log,
+            _partition_setup(app, names, identity.transactional_id, topics, settings, clock),
+            place,
+            takeover,
+            settings.store_flush_interval_s,
+            told,
+        )
+    return Worker(log, stage, identity, settings, clock, probe)
 
 
 def _needed(topics: dict[str, TopicInfo], names: Names, *wanted: str) -> None:
@@ -82,51 +83,38 @@ def _needed(topics: dict[str, TopicInfo], names: Names, *wanted: str) -> None:
         )
 
 
-def _router(
-    app: App,
-    process_manager: str,
-    names: Names,
-    owner: str,
-    log: Log,
-    topics: dict[str, TopicInfo],
-    clock: Clock,
-    takeover: Takeover,
-    told: Told,
-) -> RouterStage:
-    manager = app.manager(process_manager)
-    return RouterStage(
-        log,
-        names,
-        process.bind(manager),
-        Codec(app),
-        {topic: topics[topic].id for topic in app.events},
-        {"undecodable": manager.undecodable, "unknown_schema": manager.unknown_schema},
-        owner,
-        takeover,
-        clock,
-        told,
+def _router_setup(app: App, names: Names, owner: str, topics: dict[str, TopicInfo]) -> router.Setup:
+    manager = app.manager(names.process_manager)
+    return router.Setup(
+        names=names,
+        callbacks=process.bind(manager),
+        codec=Codec(app),
+        topic_ids={topic: topics[topic].id for topic in app.events},
+        undecodable=manager.undecodable,
+        unknown_schema=manager.unknown_schema,
+        owner=owner,
     )
 
 
-def _setup(
+def _partition_setup(
     app: App,
-    process_manager: str,
     names: Names,
     owner: str,
     topics: dict[str, TopicInfo],
     settings: Settings,
     clock: Clock,
-) -> Setup:
-    manager = app.manager(process_manager)
-    return Setup(
+) -> partition.Setup:
+    manager = app.manager(names.process_manager)
+    partitions = topics[names.inbox].partitions
+    return partition.Setup(
         names=names,
         callbacks=process.bind(manager),
         coder=Codec(app, max_message_bytes=settings.max_message_bytes),
-        read=_reader(names, topics[names.inbox].partitions, clock),
+        read=_reader(names, partitions, clock),
         clock=clock,
         owner=owner,
         version=_version(),
-        partitions=topics[names.inbox].partitions,
+        partitions=partitions,
         backlog_limit=manager.backlog_limit,
         max_state_bytes=settings.max_message_bytes,
         cache_bytes=settings.cache_bytes,
@@ -148,6 +136,7 @@ def _place(
         directory=settings.state_dir / names.app / names.process_manager / name,
         identity=f"{inbox.id} {changelog.id} {inbox.partitions}",
         delete_retention_ms=int(retention),
+        stall_timeout_ms=settings.restore_stall_timeout_ms,
     )
 
 

@@ -47,7 +47,10 @@ class Stage(Protocol):
         """Notes new partitions; `catch_up` makes them ready."""
 
     def dropped(self, partitions: Sequence[TopicPartition]) -> None:
-        """Lets go of partitions (all of them when none is named) and what they staged."""
+        """Lets go of partitions and what they staged."""
+
+    def dropped_all(self) -> None:
+        """Lets go of every partition and what they staged."""
 
     def catch_up(self, consumer: Consumer) -> None:
         """Finds positions, restores stores; seeks and resumes what is ready."""

@@ -160,7 +160,9 @@ class Supervisor:
     def _give_up(self, spec: Spec, why: str) -> None:
         self.stopped[spec.process_manager] = why
         self._told(f"{spec.process_manager} stopped: {why}")
-        self._end([each for each in self._children if each.spec.process_manager == spec.process_manager])
+        self._end(
+            [each for each in self._children if each.spec.process_manager == spec.process_manager]
+        )
 
     def _end(self, children: Sequence[_Child]) -> None:
         running = [each.process for each in children if each.process is not None]

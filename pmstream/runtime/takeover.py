@@ -1,8 +1,9 @@
 """Frees readers from the open transaction of a dead owner.
 
-An open transaction pins the last stable offset: until the broker times it out, nobody sees what is
-behind it. Whoever needs to, ends it: a producer with the owner's transactional id aborts it. If that
-owner lives after all it is fenced, builds a new producer and restores in place: nothing is lost.
+An open transaction pins the last stable offset: until the broker times it out, nobody sees what
+is behind it. Whoever needs to, ends it: a producer with the owner's transactional id aborts it. If
+that owner lives after all it is fenced, builds a new producer and restores in place: nothing is
+lost.
 """
 
 from pmstream.runtime.changelog import COMMIT_KEY, load_commit

@@ -44,15 +44,28 @@ class Report(Struct):
     last_error: str = ""
 
 
+class Identity(Struct, frozen=True):
+    """Under which names a worker is known to the log; all stable over restarts.
+
+    Attributes:
+        group: its consumer group.
+        transactional_id: of its producer.
+        member: its static membership in the group.
+    """
+
+    group: str
+    transactional_id: str
+    member: str
+
+
 class Worker:
     """One consumer, one transactional producer, one stage.
 
     Args:
         log: the cluster.
         stage: what to do with records.
-        group: consumer group.
-        transactional_id: stable for the worker's name.
-        member: static membership name, or None.
+        identity: its names.
+        settings: limits and times.
         probe: told each step of a commit.
     """
 
@@ -60,18 +73,15 @@ class Worker:
         self,
         log: Log,
         stage: Stage,
-        *,
-        group: str,
-        transactional_id: str,
-        member: str | None,
+        identity: Identity,
         settings: Settings,
         clock: Clock,
         probe: Probe = lambda _step: None,
     ) -> None:
         self._log, self.stage, self._clock, self._probe = log, stage, clock, probe
-        self._settings, self._id = settings, transactional_id
-        self._producer: Producer = log.producer(transactional_id)
-        self._consumer = log.consumer(group, member)
+        self._settings, self._id = settings, identity.transactional_id
+        self._producer: Producer = log.producer(self._id)
+        self._consumer = log.consumer(identity.group, identity.member)
         self._consumer.subscribe(stage.topics, self)
         self._fault: Exception | None = None
         self._room = settings.max_batch_records
@@ -98,7 +108,7 @@ class Worker:
     def fault(self, fault: Fault) -> None:
         """Keeps what must end the worker, until gather has returned."""
         if fault.kind is FaultKind.EXPELLED:
-            self.stage.dropped(())
+            self.stage.dropped_all()
         elif fault.where is None or self.stage.is_running(fault.where):
             self._fault = Stopped(fault.text)
 
@@ -113,7 +123,7 @@ class Worker:
         try:
             while not stop():
                 self.turn()
-            self._commit_if(touched=True)
+            self._commit()
         finally:
             self.close()
 
@@ -125,7 +135,7 @@ class Worker:
         self.stage.process(self._clock.now(), self._room)
         halt = self.stage.halt
         if self._is_due() or halt:
-            committed = self._commit_if(touched=True)
+            committed = self._commit()
             if halt and committed and self.stage.halt:
                 raise Stopped(halt)
 
@@ -176,7 +186,7 @@ class Worker:
 
     # The commit
 
-    def _commit_if(self, touched: bool) -> bool:
+    def _commit(self) -> bool:
         """Commits what is staged; False when it has to be done again."""
         self._staged_since = None
         group = self._consumer.membership()

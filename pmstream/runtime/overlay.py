@@ -1,0 +1,101 @@
+"""Instances as they would be after the batch: overlay, then cache, then store.
+
+Rule: what the overlay holds counts for nobody else until the commit is acknowledged; until then it
+can be thrown away.
+"""
+
+from pmstream.core.engine import Entry, Step, Take
+from pmstream.core.instance import (
+    Instance,
+    dump_instance,
+    dump_work,
+    load_instance,
+    load_work,
+)
+from pmstream.core.routing import CREATING
+from pmstream.runtime.store import Store, backlog_key, instance_key
+
+_BYTES_PER_INSTANCE = 500
+"""What a decoded instance costs beside its bytes, roughly; they are counted three times."""
+
+
+class Overlay:
+    """The instances of one partition.
+
+    Args:
+        store: what is committed.
+        cache_bytes: for decoded instances, roughly.
+    """
+
+    def __init__(self, store: Store, cache_bytes: int) -> None:
+        self._store, self._cache_bytes = store, cache_bytes
+        self._cache: dict[str, tuple[Instance, int]] = {}
+        self._cached_bytes = 0
+        self._instances: dict[str, Instance | None] = {}
+        self._entries: dict[bytes, bytes | None] = {}
+
+    @property
+    def touched(self) -> bool:
+        """Whether any instance was touched since the last commit."""
+        return bool(self._instances)
+
+    def get(self, uuid: str) -> Instance | None:
+        """The instance of this moment."""
+        if uuid in self._instances:
+            return self._instances[uuid]
+        cached = self._cache.get(uuid)
+        if cached is not None:
+            return cached[0]
+        record = self._store.get(instance_key(uuid))
+        return load_instance(record) if record is not None else None
+
+    def put(self, uuid: str, step: Step) -> None:
+        """Takes over what a step made of an instance and its backlog."""
+        self._instances[uuid] = step.instance
+        if step.put is not None:
+            self._entries[backlog_key(uuid, step.put.sequence)] = dump_work(step.put.work)
+        if step.taken is not None:
+            self._entries[backlog_key(uuid, step.taken)] = None
+
+    def entry(self, uuid: str, take: Take | None) -> Entry | None:
+        """The backlog entry that a step asked for: the first one, or the first that creates."""
+        instance = self.get(uuid) if take is not None else None
+        if instance is None:
+            return None
+        for sequence in range(instance.backlog.first, instance.backlog.next):
+            key = backlog_key(uuid, sequence)
+            record = self._entries[key] if key in self._entries else self._store.get(key)
+            if record is None:
+                continue  # one that creates was taken from the middle
+            work = load_work(record)
+            if take is Take.FIRST or work.input.route in CREATING:
+                return Entry(sequence, work)
+        return None
+
+    def changes(self) -> dict[bytes, bytes | None]:
+        """All that changed, as changelog and store take it."""
+        changes: dict[bytes, bytes | None] = {
+            instance_key(uuid): dump_instance(instance) if instance is not None else None
+            for uuid, instance in self._instances.items()
+        }
+        changes.update(self._entries)
+        return changes
+
+    def publish(self, changes: dict[bytes, bytes | None]) -> None:
+        """The batch is committed: the overlay becomes cache; the oldest leave when it is full."""
+        for uuid, instance in self._instances.items():
+            gone = self._cache.pop(uuid, None)
+            self._cached_bytes -= gone[1] if gone is not None else 0
+            record = changes[instance_key(uuid)]
+            if instance is not None and record is not None:
+                size = 3 * len(record) + _BYTES_PER_INSTANCE
+                self._cache[uuid] = (instance, size)
+                self._cached_bytes += size
+        while self._cached_bytes > self._cache_bytes:
+            self._cached_bytes -= self._cache.pop(next(iter(self._cache)))[1]
+        self.forget()
+
+    def forget(self) -> None:
+        """Throws the batch away."""
+        self._instances = {}
+        self._entries = {}

@@ -1,0 +1,212 @@
+"""The partitions that a worker owns: opened, restored side by side, then running.
+
+One reader reads the changelogs of all partitions that restore; the others keep running meanwhile.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from pmstream.errors import Stopped
+from pmstream.runtime.log import (
+    Again,
+    Clock,
+    Consumer,
+    Log,
+    PositionLost,
+    Reader,
+    Record,
+    TopicPartition,
+)
+from pmstream.runtime.partition import Partition, Setup
+from pmstream.runtime.restore import CHUNK_RECORDS, Restore, Verdict
+from pmstream.runtime.store import Caches, Store
+from pmstream.runtime.takeover import Takeover
+
+_READ_SECONDS = 0.02
+
+Told = Callable[[str, int, str], None]
+"""Hears of what is worth a log line: what, which partition, details."""
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where an instances worker keeps its stores, and what they must belong to.
+
+    Attributes:
+        directory: of the worker; one folder a partition.
+        identity: topic ids and partition count; a store of another identity is emptied.
+        delete_retention_ms: how long the changelog keeps tombstones.
+        stall_timeout_ms: a restore that does not move for so long is given up.
+    """
+
+    directory: Path
+    identity: str
+    delete_retention_ms: int
+    stall_timeout_ms: int
+
+
+class Owned:
+    """An assigned partition: opening, then restoring, then running.
+
+    Attributes:
+        number: of the partition.
+        store: None until opened.
+        restore: None until opened, and once it runs.
+        running: None until it is whole.
+        paused: whether the consumer is paused because of a full backlog.
+        flush_at, look_at: when to flush the store, and to look for a pinned inbox.
+        stable: the inbox's LSO at the last look, if it stood below the end.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.store: Store | None = None
+        self.restore: Restore | None = None
+        self.running: Partition | None = None
+        self.paused = False
+        self.flush_at = self.look_at = 0.0
+        self.stable: int | None = None
+
+    def reset(self) -> None:
+        """Back to restoring, in place: what is cached and in hand is dropped, the store stays."""
+        self.running = self.restore = None
+        self.paused = False
+
+
+class Restores:
+    """Opens and restores partitions.
+
+    Args:
+        log: for readers and ends.
+        setup: what partitions share.
+        place: the stores.
+        takeover: frees a changelog from a dead owner.
+        told: hears of what is worth a log line.
+    """
+
+    def __init__(
+        self, log: Log, setup: Setup, place: Place, takeover: Takeover, told: Told
+    ) -> None:
+        self._log, self._setup, self._place = log, setup, place
+        self._takeover, self._told = takeover, told
+        self._clock: Clock = setup.clock
+        self._caches = Caches()
+        self._reader: Reader | None = None
+        self._reading: set[int] = set()
+
+    def turn(self, owned: list[Owned], consumer: Consumer) -> list[Owned]:
+        """Moves every restore on.
+
+        Returns:
+            Partitions that became whole and run now.
+        """
+        restoring = [each for each in owned if each.running is None]
+        for each in restoring:
+            if each.restore is None:
+                self._open(each)
+        if restoring or self._reading:
+            self._read(restoring)
+        return [each for each in restoring if self._move(each, consumer)]
+
+    def close(self) -> None:
+        """Frees the reader."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _open(self, owned: Owned) -> None:
+        number = owned.number
+        if owned.store is None:
+            folder = self._place.directory / str(number)
+            owned.store = Store(folder, self._place.identity, self._caches)
+            if owned.store.wiped:
+                self._told("store emptied", number, owned.store.wiped)
+        names = self._setup.names
+        owned.restore = Restore(
+            TopicPartition(names.inbox, number),
+            TopicPartition(names.changelog, number),
+            owned.store,
+            self._clock,
+            self._place.delete_retention_ms,
+            self._place.stall_timeout_ms,
+        )
+        start = self._log.start(owned.restore.changelog)
+        if start is not None and 0 < owned.restore.checkpoint.next < start:
+            owned.restore.start_again(f"its checkpoint is below the changelog's start {start}")
+        self._reading.discard(number)
+
+    def _read(self, restoring: list[Owned]) -> None:
+        """Applies the next chunk of all changelogs that are wanted."""
+        wanted = {
+            each.number: each.restore
+            for each in restoring
+            if each.restore is not None and each.restore.reading
+        }
+        if self._reader is None:
+            self._reader = self._log.reader()
+        if wanted.keys() != self._reading:
+            self._reader.assign({each.changelog: each.checkpoint.next for each in wanted.values()})
+            self._reading = set(wanted)
+        if not wanted:
+            return
+        try:
+            records = self._reader.read(CHUNK_RECORDS, _READ_SECONDS)
+        except PositionLost as error:
+            wanted[error.where.partition].start_again(str(error))
+            self._reading = set()
+            return
+        chunks: dict[int, list[Record]] = {}
+        for record in records:
+            chunks.setdefault(record.partition, []).append(record)
+        for number, chunk in chunks.items():
+            if number in wanted:
+                wanted[number].apply(chunk)
+
+    def _move(self, owned: Owned, consumer: Consumer) -> bool:
+        restore = owned.restore
+        if restore is None:
+            return False
+        read_to = None
+        if self._reader is not None and owned.number in self._reading:
+            read_to = self._reader.position(restore.changelog)
+        verdict = restore.turn(consumer, self._log, read_to)
+        if verdict is Verdict.STALLED:
+            last = restore.checkpoint.last
+            self._takeover.changelog(restore.changelog, last.owner if last else None)
+        return verdict is Verdict.DONE and self._run(owned, restore, consumer)
+
+    def _run(self, owned: Owned, restore: Restore, consumer: Consumer) -> bool:
+        source, store = restore.source, owned.store
+        start = self._log.start(source)
+        if start is not None and start > restore.position:
+            raise Stopped(
+                f"{source.topic}-{source.partition}: position {restore.position} is no longer "
+                f"retained, the log starts at {start}: events are missing; state is kept; decide "
+                "what they were, then set the group's position"
+            )
+        try:
+            consumer.seek(source, restore.position)
+            consumer.resume([source])
+        except Again:
+            return False  # no leader yet: the next turn tries again
+        assert store is not None, "a restore without a store"
+        owned.running = Partition(
+            owned.number, self._setup, store, restore.checkpoint, restore.position
+        )
+        owned.restore = None
+        self._told("running", owned.number, f"{restore.records} records restored")
+        self._free_previous(restore)
+        return True
+
+    def _free_previous(self, restore: Restore) -> None:
+        """Ends what a dead previous owner may have open in command topics (protocol §4 b)."""
+        last, group = restore.checkpoint.last, self._setup.names.group("instances")
+        if last is None or last.owner == self._setup.owner:
+            return
+        try:
+            members = self._log.members(group)
+        except Again:
+            return
+        if last.owner.removeprefix(group + ".") not in members:
+            self._takeover.end(last.owner)
