@@ -44,7 +44,7 @@ types:
 # Who may import whom
 [no-exit-message]
 imports:
-    lint-imports
+    lint-imports --no-logo
 
 # Format, and mend what lint can mend
 fmt:
