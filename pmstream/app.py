@@ -87,7 +87,7 @@ def _topic(types: Types | Keys) -> Topic:
 
 def _beside_caller(folder: str | Path) -> Path:
     """Resolves a relative folder against the file of the code that builds the App."""
-    caller = sys._getframe(2).f_globals.get("__file__")
+    caller = sys._getframe(2).f_globals.get("__file__")  # noqa: SLF001 - who builds the App
     return (Path(caller).parent if caller else Path()) / folder
 
 
@@ -99,9 +99,8 @@ def _faults(app: App) -> Iterable[str]:
             yield f"topic {topic!r} is not a legal Kafka topic name"
     if not app.process_managers:
         yield f"app {app.name} has no process managers"
-    for kind, topics in (("event", app.events), ("command", app.commands)):
-        yield from _type_faults(kind, topics)
-    yield from _key_faults(app.commands)
+    type_faults = [*_type_faults("event", app.events), *_type_faults("command", app.commands)]
+    yield from type_faults or _key_faults(app.commands)
     for manager in app.process_managers.values():
         yield from process.check(manager)
 
@@ -126,9 +125,8 @@ def _key_faults(commands: Mapping[str, Topic]) -> Iterable[str]:
             key = topic.keys.get(each)
             if key is None:
                 yield f"topic {name}: {each.__name__} needs a key field: {{{each.__name__}: ...}}"
-            elif isinstance(each, type) and issubclass(each, Struct):
-                if key not in {field.name for field in msgspec.structs.fields(each)}:
-                    yield f"topic {name}: {each.__name__} has no key field {key!r}"
+            elif key not in {field.name for field in msgspec.structs.fields(each)}:
+                yield f"topic {name}: {each.__name__} has no key field {key!r}"
 
 
 def _duplicates(managers: Sequence[ProcessManager[Any]]) -> Iterable[str]:

@@ -5,7 +5,7 @@
     ├── Unreachable           bring Kafka back or correct the address             (exit code 69)
     ├── Stopped               read the reason, mend it, start again               (exit code 70)
     ├── Busy                  try again later                                     (exit code 75)
-    └── ProcessError          what a process manager's error() receives beside what its own code raised
+    └── ProcessError          what error() receives beside what the author's own code raised
         ├── NotStarted        continue! met no instance
         ├── AlreadyStarted    start! met an instance
         ├── AlreadyCompleted  start! met the marker of a completed process

@@ -88,8 +88,10 @@ class MustAbort(LogError):
 
 
 class OutcomeUnknown(LogError):
-    """Whether the transaction counts cannot be told: drop the producer, make a new one with the
-    same id, and read every position again."""
+    """Whether the transaction counts cannot be told.
+
+    Drop the producer, make a new one with the same id, and read every position again.
+    """
 
 
 class Fenced(OutcomeUnknown):
@@ -140,13 +142,17 @@ class Listener(Protocol):
     Only what changed is told (cooperative rebalancing); lists may be empty.
     """
 
-    def assigned(self, partitions: Sequence[TopicPartition]) -> None: ...
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Partitions that are the member's from now on."""
 
-    def revoked(self, partitions: Sequence[TopicPartition]) -> None: ...
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Partitions that are to be given up now, while they are still owned."""
 
-    def lost(self, partitions: Sequence[TopicPartition]) -> None: ...
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Partitions that somebody else may own already."""
 
-    def fault(self, fault: Fault) -> None: ...
+    def fault(self, fault: Fault) -> None:
+        """What else befell the member."""
 
 
 class Consumer(Protocol):

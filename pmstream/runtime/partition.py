@@ -221,7 +221,7 @@ class Partition:
             seen=self._seen,
         )
         outs = [Out(names.changelog, key, value, (), number) for key, value in changes.items()]
-        return Share(self, record, [*self._out, *outs])
+        return Share(self, names.changelog, record, [*self._out, *outs])
 
     def acknowledged(self, record: CommitRecord, offset: int) -> None:
         """The transaction is committed: store, checkpoint and cache follow."""
@@ -248,12 +248,13 @@ class Partition:
 class Share:
     """A partition's share of one transaction (`commit.Slice`)."""
 
-    def __init__(self, partition: Partition, record: CommitRecord, records: list[Out]) -> None:
+    def __init__(
+        self, partition: Partition, changelog: str, record: CommitRecord, records: Sequence[Out]
+    ) -> None:
         self._partition, self._record = partition, record
-        changelog = partition._setup.names.changelog
         self.source = partition.source
         self.position = Committed(record.source, str(record.sequence))
-        self.records: Sequence[Out] = records
+        self.records = records
         self.commit_record: Out | None = Out(
             changelog, COMMIT_KEY, dump_commit(record), (), partition.number
         )

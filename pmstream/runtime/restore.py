@@ -170,7 +170,7 @@ class Restore:
         found = f"position {last.source}, sequence {last.sequence}" if last else "no state"
         raise Stopped(
             f"{self.source.topic}-{self.source.partition}: the group stands at position "
-            f"{committed.position}, sequence {committed.metadata or 'none'}, but the changelog ends "
-            f"with {found}: positions were moved from outside, or the changelog lost records; "
+            f"{committed.position}, sequence {committed.metadata or 'none'}, but the changelog "
+            f"ends with {found}: positions were moved from outside, or the changelog lost records; "
             "set the group's position back to the changelog's, or replay"
         )

@@ -25,7 +25,7 @@ ROUTER, INSTANCES = "router", "instances"
 ROLES = (ROUTER, INSTANCES)
 
 
-def make_worker(
+def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
     app: App,
     process_manager: str,
     role: str,
@@ -43,6 +43,9 @@ def make_worker(
         process_manager: its name in the app.
         role: one of ROLES.
         name: the worker's stable name: static membership, transactional id, state folder.
+        log: the cluster.
+        settings: limits and times.
+        clock: time.
         told: hears of what is worth a log line: (what, partition, text).
         probe: told each step of a commit (tests crash there).
 

@@ -32,13 +32,13 @@ class Stage(Protocol):
 
     Attributes:
         topics: what the group subscribes to.
-        halt: why the process manager is to stop; "" while it is not.
     """
 
     topics: Sequence[str]
 
     @property
-    def halt(self) -> str: ...
+    def halt(self) -> str:
+        """Why the process manager is to stop; "" while it is not."""
 
     def is_running(self, where: TopicPartition) -> bool:
         """Whether records of that partition are handled here."""

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -135,7 +136,9 @@ class Store:
         """Puts, deletes (None) and the checkpoint, all or none. Raises StoreFailed."""
         self._write({**changes, _CHECKPOINT: checkpoint})
 
-    def scan(self, low: bytes, high: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+    def scan(
+        self, low: bytes, high: bytes, limit: int | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values in [low, high), in order. Raises StoreCorrupt, StoreFailed."""
         options = ReadOptions()
         options.set_iterate_upper_bound(high)
@@ -183,14 +186,10 @@ class Store:
         database = getattr(self, "_db", None)
         if database is None:
             return
-        try:
-            database.flush()
-        except Exception:  # noqa: S110 - an older state that is whole is what the next start finds
-            pass
-        try:
-            database.close()
-        except Exception:  # noqa: S110
-            pass
+        for step in (database.flush, database.close):
+            # An older state that is whole is what the next start finds then.
+            with suppress(Exception):
+                step()
 
     def _open(self) -> Rdict:
         options = self._caches.options()
@@ -236,7 +235,7 @@ def lock_directory(path: Path, timeout: float) -> IO[str]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / "LOCK", "a+")  # noqa: SIM115 - held for the worker's life
+        lock = (path / "LOCK").open("a+")
     except OSError as error:
         raise ConfigurationError(
             f"state directory {path} cannot be used: {error.strerror}; set PMSTREAM_STATE_DIR "
