@@ -1,0 +1,148 @@
+"""The log on Kafka: hands out members, readers and producers with the settings of the protocol.
+
+Rule: this module and its `kafka_*` neighbours are the only door to confluent_kafka.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from confluent_kafka import KafkaException
+
+from pmstream.errors import ConfigurationError
+from pmstream.properties import forbidden
+from pmstream.runtime.kafka_admin import KafkaAdmin
+from pmstream.runtime.kafka_consumer import KafkaConsumer
+from pmstream.runtime.kafka_errors import Noise, client_settings, reason
+from pmstream.runtime.kafka_producer import KafkaProducer, KafkaWriter, abort_open
+from pmstream.runtime.kafka_reader import KafkaReader
+
+_SHARED: dict[str, Any] = {
+    "reconnect.backoff.max.ms": 500,
+    "topic.metadata.propagation.max.ms": 5_000,  # until a topic nobody knows is an error
+    "enable.metrics.push": False,
+}
+_CONSUMER: dict[str, Any] = {
+    "fetch.queue.backoff.ms": 20,  # 1000 by default: ten times slower
+    "fetch.wait.max.ms": 100,
+    "queued.max.messages.kbytes": 16_384,
+}
+_CONSUMER_FIXED: dict[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "allow.auto.create.topics": False,
+}
+_PRODUCER: dict[str, Any] = {
+    "linger.ms": 5,
+    "compression.type": "lz4",
+}
+_PRODUCER_FIXED: dict[str, Any] = {"enable.idempotence": True, "partitioner": "murmur2_random"}
+_TRANSACTIONAL: dict[str, Any] = {
+    # CONCURRENT_TRANSACTIONS is retried at this pace: 181 instead of 11 commits a second (F6).
+    "retry.backoff.ms": 1,
+    "retry.backoff.max.ms": 5,
+}
+
+
+class KafkaLog(KafkaAdmin):
+    """`Log` on a Kafka cluster.
+
+    Args:
+        bootstrap_servers: `host:port`, several separated by commas.
+        properties: librdkafka properties to pass through (security, buffers).
+        session_timeout_ms: until a silent classic member counts as dead.
+        max_poll_interval_ms: until a member that does not gather loses its partitions.
+        transaction_timeout_ms: until the broker aborts a transaction by itself.
+        group_protocol: "classic", or "consumer" (KIP-848); the latter knows no static members,
+            because one that is killed and restarted would be refused until its session ends.
+        client_id: how the brokers' logs and `members` call a client without a name of its own.
+
+    Raises:
+        ConfigurationError: a property is unknown, malformed or not to be passed through.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        properties: Mapping[str, str] = {},
+        *,
+        session_timeout_ms: int = 10_000,
+        max_poll_interval_ms: int = 120_000,
+        transaction_timeout_ms: int = 60_000,
+        group_protocol: Literal["classic", "consumer"] = "classic",
+        client_id: str = "pmstream",
+    ) -> None:
+        faults = forbidden(properties)
+        if faults:
+            raise ConfigurationError(*faults)
+        self._properties = dict(properties)
+        self._fixed = {"bootstrap.servers": bootstrap_servers, "client.id": client_id}
+        self._session_timeout_ms = session_timeout_ms
+        self._max_poll_interval_ms = max_poll_interval_ms
+        self._transaction_timeout_ms = transaction_timeout_ms
+        self._group_protocol = group_protocol
+        try:
+            super().__init__({**_SHARED, **self._properties, **self._fixed}, bootstrap_servers)
+        except KafkaException as raised:
+            raise ConfigurationError(f"Kafka client: {reason(raised)}") from raised
+
+    def consumer(self, group: str, member: str | None = None) -> KafkaConsumer:
+        """A member of `group`; `member` is its static name (KIP-345), None for a dynamic one."""
+        settings: dict[str, Any] = {
+            **self._consumer_settings(group, committed=True),
+            "max.poll.interval.ms": self._max_poll_interval_ms,
+        }
+        if member is not None:
+            settings["client.id"] = member
+        if self._group_protocol == "consumer":
+            settings["group.protocol"] = "consumer"
+        else:
+            settings["partition.assignment.strategy"] = "cooperative-sticky"
+            settings["session.timeout.ms"] = self._session_timeout_ms
+            settings["heartbeat.interval.ms"] = max(1, self._session_timeout_ms // 6)
+            if member is not None:
+                settings["group.instance.id"] = member
+        return KafkaConsumer(settings, f"member {member or 'without a name'} of group {group}")
+
+    def reader(self, *, committed: bool = True) -> KafkaReader:
+        """A reader of committed records up to the LSO, or of everything up to the end."""
+        name = f"{self._fixed['client.id']}.reader"  # librdkafka wants a group; assign() joins none
+        return KafkaReader(self._consumer_settings(name, committed=committed))
+
+    def producer(self, transactional_id: str) -> KafkaProducer:
+        """A producer, after what its id left open was aborted or completed.
+
+        Raises:
+            Unavailable, Refused.
+        """
+        return KafkaProducer(self._transactional_settings(transactional_id), self._address)
+
+    def writer(self) -> KafkaWriter:
+        """A producer without transactions."""
+        return KafkaWriter(self._settings(_PRODUCER, _PRODUCER_FIXED))
+
+    def abort_open(self, transactional_id: str) -> None:
+        """Ends whatever transaction that id has open, and fences its owner (takeover).
+
+        Raises:
+            Again, Refused.
+        """
+        abort_open(self._transactional_settings(transactional_id), self._address)
+
+    def _consumer_settings(self, group: str, *, committed: bool) -> dict[str, Any]:
+        isolation = "read_committed" if committed else "read_uncommitted"
+        fixed = {**_CONSUMER_FIXED, "group.id": group, "isolation.level": isolation}
+        return self._settings(_CONSUMER, fixed)
+
+    def _transactional_settings(self, transactional_id: str) -> dict[str, Any]:
+        fixed = {
+            **_PRODUCER_FIXED,
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": self._transaction_timeout_ms,
+        }
+        return self._settings({**_PRODUCER, **_TRANSACTIONAL}, fixed)
+
+    def _settings(self, ours: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """Our defaults, then what the deployment passes, then what the protocol rests on."""
+        all_of_them = {**_SHARED, **ours, **self._properties, **self._fixed, **fixed}
+        return client_settings(all_of_them, Noise())

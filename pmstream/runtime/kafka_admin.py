@@ -1,0 +1,268 @@
+"""Questions to a Kafka cluster about topics, offsets and groups, and orders to it."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import confluent_kafka as ck
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # not re-exported for mypy
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from pmstream.runtime.kafka_errors import (
+    UNREACHABLE_AFTER,
+    Noise,
+    client_settings,
+    is_for_now,
+    is_transient,
+    kafka_error,
+    reason,
+    request_failure,
+    unavailable,
+)
+from pmstream.runtime.log import (
+    Again,
+    Committed,
+    LogError,
+    Refused,
+    TopicInfo,
+    TopicPartition,
+    TopicSpec,
+)
+
+_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_OFFSETS_TIMEOUT = 3.0
+_VISIBLE_AFTER = 30.0
+_NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID})
+
+
+class KafkaAdmin:
+    """The half of `Log` that asks and orders.
+
+    Args:
+        settings: librdkafka settings shared by all clients.
+        address: the bootstrap servers, for messages.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], address: str) -> None:
+        self._address = address
+        self._noise = Noise()
+        # Kept for good: futures die with their client, and it is falsy, so never test it (F1).
+        self._client = AdminClient(client_settings(settings, self._noise))
+
+    def topics(self) -> dict[str, TopicInfo]:
+        """All topics but Kafka's internal ones. Raises Unavailable."""
+        names = list(self._metadata().topics)
+        if not names:
+            return {}
+        asked = self._client.describe_topics(
+            TopicCollection(names), request_timeout=UNREACHABLE_AFTER
+        )
+        found = {}
+        for name, future in asked.items():
+            try:
+                topic = self._answer(future, f"describing {name}")
+            except Refused:
+                continue  # deleted since it was listed, or hidden from us
+            if not topic.is_internal:
+                found[name] = TopicInfo(name, str(topic.topic_id), len(topic.partitions))
+        return found
+
+    def create_topics(self, specs: Sequence[TopicSpec]) -> None:
+        """Makes topics, and waits until their leaders answer. Raises Refused, Unavailable."""
+        if not specs:
+            return
+        new = [
+            NewTopic(
+                spec.name,
+                num_partitions=spec.partitions,
+                replication_factor=-1 if spec.replication is None else spec.replication,
+                config=dict(spec.config),
+            )
+            for spec in specs
+        ]
+        asked = self._client.create_topics(new, request_timeout=UNREACHABLE_AFTER)
+        refused = []
+        for name, future in asked.items():
+            try:
+                self._answer(future, f"making topic {name}")
+            except Refused as refusal:
+                refused.append(str(refusal))
+        if refused:
+            raise Refused("\n".join(refused))
+        self._await_visible(specs)
+
+    def _await_visible(self, specs: Sequence[TopicSpec]) -> None:
+        """Any broker may be asked next: as many answers as brokers must show every leader."""
+        until = time.monotonic() + _VISIBLE_AFTER
+        seen = 0
+        while True:
+            metadata = self._metadata()
+            seen = seen + 1 if all(_has_leaders(metadata, spec) for spec in specs) else 0
+            if seen >= len(metadata.brokers):
+                break
+            if time.monotonic() > until:
+                raise unavailable(self._address, "new topics do not show up in its metadata")
+            time.sleep(0 if seen else 0.02)
+        first = [TopicPartition(s.name, p) for s in specs for p in range(s.partitions)]
+        while None in self._offsets(first, _EARLIEST, stable=False).values():
+            if time.monotonic() > until:
+                raise unavailable(self._address, "leaders of new topics do not answer")
+            time.sleep(0.02)
+
+    def config(self, topic: str) -> dict[str, str]:
+        """The topic's settings in force. Raises Refused, Unavailable."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        asked = self._client.describe_configs([resource], request_timeout=UNREACHABLE_AFTER)
+        entries = self._answer(asked[resource], f"reading the settings of {topic}")
+        return {name: entry.value for name, entry in entries.items() if entry.value is not None}
+
+    def start(self, partition: TopicPartition) -> int | None:
+        """The low watermark; None when it cannot be told now."""
+        return self._offsets([partition], _EARLIEST, stable=False)[partition]
+
+    def end(self, partition: TopicPartition, *, stable: bool) -> int | None:
+        """The LSO (stable) or the high watermark; None when it cannot be told now."""
+        return self._offsets([partition], _LATEST, stable=stable)[partition]
+
+    def _offsets(
+        self, partitions: Iterable[TopicPartition], spec: OffsetSpec, *, stable: bool
+    ) -> dict[TopicPartition, int | None]:
+        level = IsolationLevel.READ_COMMITTED if stable else IsolationLevel.READ_UNCOMMITTED
+        asked = self._client.list_offsets(
+            {ck.TopicPartition(*p): spec for p in partitions},
+            isolation_level=level,
+            request_timeout=_OFFSETS_TIMEOUT,
+        )
+        found: dict[TopicPartition, int | None] = {}
+        for where, future in asked.items():
+            try:
+                offset = future.result(_OFFSETS_TIMEOUT + 1).offset
+            except (KafkaException, TimeoutError) as raised:
+                error = kafka_error(raised)
+                if error is not None and not is_for_now(error):
+                    doing = f"reading offsets of {where.topic}-{where.partition}"
+                    raise request_failure(raised, doing, self._address) from raised
+                offset = -1
+            # Negative without an error while a leader is away (F1).
+            found[TopicPartition(where.topic, where.partition)] = offset if offset >= 0 else None
+        return found
+
+    def last_committed(
+        self, group: str, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Committed]:
+        """The group's last known positions at once, pending ones not seen (F2)."""
+        if not partitions:
+            return {}
+        request = ConsumerGroupTopicPartitions(group, [ck.TopicPartition(*p) for p in partitions])
+        asked = self._client.list_consumer_group_offsets(
+            [request], require_stable=False, request_timeout=UNREACHABLE_AFTER
+        )
+        try:
+            answer = self._answer(asked[group], f"reading the positions of {group}")
+        except _NoGroup:
+            return {}
+        return {
+            TopicPartition(p.topic, p.partition): Committed(p.offset, p.metadata or "")
+            for p in answer.topic_partitions
+            if p.error is None and p.offset >= 0
+        }
+
+    def set_positions(self, group: str, positions: Mapping[TopicPartition, Committed]) -> None:
+        """Stores positions for a group without members, all or none. Raises Refused."""
+        if not positions:
+            return
+        self._check_positions(group, positions)
+        request = ConsumerGroupTopicPartitions(
+            group, [ck.TopicPartition(t, p, at, text) for (t, p), (at, text) in positions.items()]
+        )
+        asked = self._client.alter_consumer_group_offsets(
+            [request], request_timeout=UNREACHABLE_AFTER
+        )
+        doing = f"setting positions of {group}"
+        answer = self._answer(asked[group], doing)
+        for p in answer.topic_partitions:
+            if p.error is not None:
+                raise Refused(f"{doing} was refused for {p.topic}-{p.partition}: {p.error.str()}")
+
+    def _check_positions(self, group: str, positions: Mapping[TopicPartition, Committed]) -> None:
+        members = self.members(group)
+        if members:
+            raise Refused(f"group {group} has members ({', '.join(members)}): stop them first")
+        topics = self._metadata().topics
+        for topic, partition in positions:
+            if topic not in topics or partition not in topics[topic].partitions:
+                raise Refused(f"there is no partition {partition} of a topic {topic}")
+
+    def members(self, group: str) -> list[str]:
+        """Static names (or client ids) of the group's members of this moment."""
+        asked = self._client.describe_consumer_groups([group], request_timeout=UNREACHABLE_AFTER)
+        try:
+            answer = self._answer(asked[group], f"describing group {group}")
+        except _NoGroup:
+            return []
+        return [m.group_instance_id or m.client_id for m in answer.members or ()]
+
+    def delete_records(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Deletes all records below these positions. Raises Refused, Again."""
+        if not positions:
+            return
+        asked = self._client.delete_records(
+            [ck.TopicPartition(t, p, at) for (t, p), at in positions.items()],
+            request_timeout=UNREACHABLE_AFTER,
+        )
+        refused: LogError | None = None
+        for where, future in asked.items():
+            try:
+                future.result(UNREACHABLE_AFTER + 1)
+            except (KafkaException, TimeoutError) as raised:
+                error = kafka_error(raised)
+                text = f"deleting records of {where.topic}-{where.partition}: {reason(raised)}"
+                again = error is None or is_transient(error)
+                if refused is None or not again:
+                    refused = Again(text) if again else Refused(text)
+        if refused is not None:
+            raise refused
+
+    def _metadata(self) -> Any:
+        try:
+            return self._client.list_topics(timeout=UNREACHABLE_AFTER)
+        except KafkaException as raised:
+            raise unavailable(self._address, self._heard() or reason(raised)) from raised
+
+    def _answer(self, future: "Future[Any]", doing: str) -> Any:
+        try:
+            return future.result(UNREACHABLE_AFTER + 1)
+        except (KafkaException, TimeoutError) as raised:
+            error = kafka_error(raised)
+            if error is not None and error.code() in _NO_GROUP:
+                raise _NoGroup(error.str()) from raised
+            raise request_failure(raised, doing, self._address, self._heard()) from raised
+
+    def _heard(self) -> str:
+        self._client.poll(0)  # runs the callbacks that bring it
+        return self._noise.last
+
+
+class _NoGroup(Refused):
+    """Nobody has ever used this group."""
+
+
+def _has_leaders(metadata: Any, spec: TopicSpec) -> bool:
+    topic = metadata.topics.get(spec.name)
+    if topic is None or topic.error is not None or len(topic.partitions) != spec.partitions:
+        return False
+    return all(p.leader >= 0 and p.error is None for p in topic.partitions.values())

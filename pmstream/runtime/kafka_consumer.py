@@ -1,0 +1,258 @@
+"""A member of a consumer group on Kafka.
+
+Rule: rebalance callbacks run only inside `gather`, and never raise into librdkafka.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import confluent_kafka as ck
+from confluent_kafka import KafkaError, KafkaException
+
+from pmstream.runtime.kafka_errors import (
+    is_transient,
+    kafka_error,
+    member_fault,
+    reason,
+)
+from pmstream.runtime.kafka_records import close, message_partition, named, translate
+from pmstream.runtime.log import (
+    Again,
+    Committed,
+    FaultKind,
+    Listener,
+    LogError,
+    Membership,
+    OffsetPending,
+    Record,
+    Refused,
+    TopicPartition,
+)
+
+_HELD_LIMIT = 1_000
+_METADATA_MAGIC = b"CGMDv2:"
+
+
+class KafkaConsumer:
+    """`Consumer` on Kafka.
+
+    Args:
+        settings: all librdkafka settings of the member.
+        who: the member, for messages.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], who: str) -> None:
+        self._who = who
+        self._client = ck.Consumer(dict(settings))
+        self._listener: Listener | None = None
+        self._raised: Exception | None = None
+        self._fresh: set[TopicPartition] = set()  # assigned, no position yet
+        self._gone: set[TopicPartition] = set()  # left within this gather
+        self._paused: set[TopicPartition] = set()
+        self._held: list[Record] = []  # came although none was asked for
+        self._halted = False
+        self._dead = False
+
+    def subscribe(self, topics: Sequence[str], listener: Listener) -> None:
+        """Joins the group for these topics; what follows happens inside `gather`."""
+        self._listener = listener
+        self._client.subscribe(
+            list(topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def gather(self, max_records: int, timeout: float) -> list[Record]:
+        """Runs the listener, then answers records at hand, in order within a partition."""
+        if max_records <= 0 or self._held or self._halted:
+            records = self._gather_held(max_records, timeout)
+        else:
+            # poll, then what is there: consume(n, t) would wait the whole t (F8).
+            first = self._client.poll(timeout)
+            records = []
+            if first is not None:
+                translate([first], records, self._fault)
+                translate(self._client.consume(max_records - 1, 0), records, self._fault)
+        if self._gone:
+            records = [r for r in records if (r.topic, r.partition) not in self._gone]
+            self._gone.clear()
+        if self._raised is not None:
+            raised, self._raised = self._raised, None
+            raise raised
+        return records
+
+    def _gather_held(self, max_records: int, timeout: float) -> list[Record]:
+        """Polling is what keeps a membership, and polling may answer a record: hold it."""
+        if max_records <= 0 and len(self._held) >= _HELD_LIMIT and not self._halted:
+            self._halted = True
+            self._client.pause(self._client.assignment())
+        elif max_records > 0 and self._halted:
+            self._halted = False
+            self._client.resume(
+                [p for p in self._client.assignment() if (p.topic, p.partition) not in self._paused]
+            )
+        ready = max_records > 0 and any(self._flows(r) for r in self._held)
+        message = self._client.poll(0 if ready else timeout)
+        if message is not None:
+            translate([message], self._held, self._fault)
+        taken: list[Record] = []
+        rest: list[Record] = []
+        for record in self._held:
+            takes = len(taken) < max_records and self._flows(record)
+            (taken if takes else rest).append(record)
+        self._held = rest
+        return taken
+
+    def _flows(self, record: Record) -> bool:
+        return (record.topic, record.partition) not in self._paused
+
+    def _fault(self, message: Any, records: list[Record]) -> None:
+        fault = member_fault(message.error(), message_partition(message), self._who)
+        if fault is None:
+            return
+        if fault.kind is FaultKind.POSITION_LOST and fault.where in self._fresh:
+            return  # it stood at no position: the fetch of offset 0 was under way before the pause
+        self._dead = self._dead or fault.kind is FaultKind.FATAL
+        if fault.kind is FaultKind.EXPELLED:
+            records.clear()
+            self._held.clear()
+        if self._listener is not None:
+            listener = self._listener
+            self._guarded(lambda: listener.fault(fault))
+
+    def _guarded(self, call: Callable[[], object]) -> None:
+        """Callbacks run inside librdkafka: what they raise is kept, and raised by `gather`."""
+        try:
+            call()
+        except Exception as raised:  # noqa: BLE001
+            if self._raised is None:
+                self._raised = raised
+
+    def _on_assign(self, client: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+        names = _names(partitions)
+
+        def take() -> None:
+            # An explicit offset: librdkafka asks for no committed one; paused before the first
+            # fetch is answered, so nothing leaks (F9).
+            client.incremental_assign([ck.TopicPartition(t, p, 0) for t, p in names])
+            client.pause([ck.TopicPartition(t, p) for t, p in names])
+            self._fresh.update(names)
+            self._paused.update(names)
+            if self._listener is not None:
+                self._listener.assigned(names)
+
+        self._guarded(take)
+
+    def _on_revoke(self, client: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+        names = self._forget(partitions)
+        if self._listener is not None:
+            listener = self._listener
+            self._guarded(lambda: listener.revoked(names))
+        self._guarded(lambda: client.incremental_unassign(partitions))
+
+    def _on_lost(self, client: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+        names = self._forget(partitions)
+        if self._listener is not None:
+            listener = self._listener
+            self._guarded(lambda: listener.lost(names))
+        self._guarded(lambda: client.incremental_unassign(partitions))
+
+    def _forget(self, partitions: list[ck.TopicPartition]) -> list[TopicPartition]:
+        names = _names(partitions)
+        self._gone.update(names)
+        self._fresh.difference_update(names)
+        self._paused.difference_update(names)
+        self._held = [r for r in self._held if (r.topic, r.partition) not in self._gone]
+        return names
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Answers no more records of these partitions until `resume`."""
+        names = list(partitions)
+        self._paused.update(names)
+        self._client.pause([ck.TopicPartition(t, p) for t, p in names])
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Undoes `pause`."""
+        names = list(partitions)
+        self._paused.difference_update(names)
+        if not self._halted:
+            self._client.resume([ck.TopicPartition(t, p) for t, p in names])
+
+    def seek(self, partition: TopicPartition, position: int) -> None:
+        """Reads on at `position`; nothing before it comes any more. Raises Again."""
+        try:
+            self._client.seek(ck.TopicPartition(*partition, position))
+        except KafkaException as raised:
+            # _STATE while the leader is unknown, _UNKNOWN_PARTITION while it is not ours.
+            raise Again(f"seek in {named(partition)}: {reason(raised)}") from raised
+        self._fresh.discard(partition)
+        self._held = [r for r in self._held if (r.topic, r.partition) != partition]
+
+    def committed(self, partition: TopicPartition, timeout: float) -> Committed | None:
+        """The group's stable committed position, None if there is none. Raises OffsetPending."""
+        try:
+            # One partition a call: one pending offset times out the whole call (F2).
+            answer = self._client.committed([ck.TopicPartition(*partition)], timeout)[0]
+        except KafkaException as raised:
+            raise _not_committed(kafka_error(raised), partition) from raised
+        if answer.error is not None:
+            raise _not_committed(answer.error, partition)
+        if answer.offset < 0:
+            return None
+        return Committed(answer.offset, answer.metadata or "")
+
+    def membership(self) -> Membership | None:
+        """The membership of this moment; None when the member is in no generation."""
+        if self._dead:
+            return None
+        token: bytes = self._client.consumer_group_metadata()
+        generation, member = parse_metadata(token)
+        # The broker would accept either of them unfenced (F4).
+        if generation < 0 or not member:
+            return None
+        return Membership(generation, token)
+
+    def lag(self, partition: TopicPartition) -> int | None:
+        """Offsets between the position and the last known LSO; None when unknown."""
+        where = ck.TopicPartition(*partition)
+        try:
+            _, end = self._client.get_watermark_offsets(where, cached=True)
+            at = self._client.position([where])[0].offset
+        except KafkaException:
+            return None
+        return None if end < 0 or at < 0 else max(0, end - at)
+
+    def close(self) -> None:
+        """Leaves (a dynamic member) or goes silently (a static one). Never raises."""
+        self._listener = None
+        close(self._client)
+
+
+def parse_metadata(token: bytes) -> tuple[int, str]:
+    """Generation and member id out of librdkafka's serialised group metadata.
+
+    Raises:
+        Refused: another layout, so the guard of §2.3 could not be held.
+    """
+    if not token.startswith(_METADATA_MAGIC):
+        raise Refused(
+            f"this librdkafka writes group metadata as {token[:8]!r}, unknown to pmstream"
+        )
+    at = len(_METADATA_MAGIC)
+    (generation,) = struct.unpack_from("=i", token, at)
+    _group, member, *_ = token[at + 4 :].split(b"\0")
+    return generation, member.decode()
+
+
+def _names(partitions: Iterable[ck.TopicPartition]) -> list[TopicPartition]:
+    return [TopicPartition(p.topic, p.partition) for p in partitions]
+
+
+def _not_committed(error: KafkaError | None, partition: TopicPartition) -> LogError:
+    why = "no answer" if error is None else error.str()
+    text = f"the committed position of {named(partition)} cannot be told: {why}"
+    if error is None or is_transient(error):
+        return OffsetPending(text)
+    return Refused(text)

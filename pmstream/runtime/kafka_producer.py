@@ -1,0 +1,265 @@
+"""Producers on Kafka: one with transactions for the workers, one without for tools.
+
+Rule: an exception from `produce` means "must abort", because the transaction is not poisoned and
+would commit without that record (F12).
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import confluent_kafka as ck
+from confluent_kafka import KafkaError
+
+from pmstream.runtime.kafka_errors import kafka_error, reason, transaction_failure, unavailable
+from pmstream.runtime.log import (
+    Again,
+    Committed,
+    Delivered,
+    Fenced,
+    Headers,
+    LogError,
+    Membership,
+    MustAbort,
+    OutcomeUnknown,
+    Refused,
+    TopicPartition,
+)
+
+INIT_DEADLINE = 60.0
+"""Seconds in which a transactional id must become ours."""
+
+TAKEOVER_TIMEOUT = 3.0
+"""Seconds `abort_open` waits for the coordinator before it says Again."""
+
+_INIT_TRY = 5.0
+_FULL_QUEUE_POLL = 0.1
+_TRANSACTION_ERRORS = (ck.KafkaException, SystemError, RuntimeError)
+
+
+class KafkaProducer:
+    """`Producer` on Kafka.
+
+    Args:
+        settings: all librdkafka settings, `transactional.id` among them.
+        address: the bootstrap servers, for messages.
+        deadline: seconds until the id must be ours.
+
+    Raises:
+        Unavailable: no coordinator answered in time.
+        Refused: the id, or its timeout, is not allowed.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], address: str, deadline: float = INIT_DEADLINE
+    ) -> None:
+        self.transactional_id: str = settings["transactional.id"]
+        self._client: Any = _ready(settings, address, deadline)
+
+    def begin(self) -> None:
+        """Opens a transaction. Raises OutcomeUnknown."""
+        try:
+            self._client.begin_transaction()
+        except _TRANSACTION_ERRORS as raised:
+            raise _final(transaction_failure(raised, "begin")) from raised
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers = (),
+        partition: int | None = None,
+        delivered: Delivered | None = None,
+    ) -> None:
+        """Hands over one record. Raises MustAbort when it was not taken."""
+        try:
+            self._client.produce(
+                topic,
+                value,
+                key,
+                -1 if partition is None else partition,
+                on_delivery=None if delivered is None else _on_delivery(delivered),
+                headers=list(headers) if headers else None,
+            )
+        except LogError:
+            raise
+        except Exception as raised:
+            raise MustAbort(f"a record for {topic} was not taken: {reason(raised)}") from raised
+
+    def flush(self, timeout: float) -> None:
+        """Waits until the log has taken all records. Raises Again, OutcomeUnknown."""
+        try:
+            left = self._client.flush(timeout)
+        except _TRANSACTION_ERRORS as raised:
+            raise transaction_failure(raised, "flush") from raised
+        if left > 0:
+            raise Again(f"{left} records are still on their way")
+
+    def send_offsets(
+        self, group: Membership, offsets: Mapping[TopicPartition, Committed], timeout: float
+    ) -> None:
+        """Puts the group's positions into the transaction. Raises Again, MustAbort, ..."""
+        positions = [
+            ck.TopicPartition(t, p, at, metadata=metadata)
+            for (t, p), (at, metadata) in offsets.items()
+        ]
+        try:
+            self._client.send_offsets_to_transaction(positions, group.token, timeout)
+        except _TRANSACTION_ERRORS as raised:
+            raise transaction_failure(raised, "sending positions") from raised
+
+    def commit(self, timeout: float) -> None:
+        """Raises Again, MustAbort, OutcomeUnknown. After Again only `commit` may follow."""
+        try:
+            self._client.commit_transaction(timeout)
+        except _TRANSACTION_ERRORS as raised:
+            raise transaction_failure(raised, "commit") from raised
+
+    def abort(self, timeout: float) -> None:
+        """Raises Again, OutcomeUnknown."""
+        try:
+            self._client.abort_transaction(timeout)
+        except _TRANSACTION_ERRORS as raised:
+            failure = transaction_failure(raised, "abort")
+            raise failure if isinstance(failure, Again) else _final(failure) from raised
+
+    def drop(self) -> None:
+        """Lets go without closing: close() raises once fenced, and would abort (F5)."""
+        self._client = _Dropped()
+
+
+class _Dropped:
+    def __getattr__(self, name: str) -> NoReturn:
+        raise OutcomeUnknown("this producer was dropped")
+
+
+def abort_open(settings: Mapping[str, Any], address: str) -> None:
+    """Ends what a transactional id has open, by a throw-away producer of that id.
+
+    Raises:
+        Again: its coordinator did not do it yet.
+        Refused: the id is not allowed.
+    """
+    client = ck.Producer(dict(settings))
+    try:
+        client.init_transactions(TAKEOVER_TIMEOUT)
+    except _TRANSACTION_ERRORS as raised:
+        failure = _init_failure(raised, settings["transactional.id"])
+        if failure is None or isinstance(failure, Again):
+            raise Again(f"takeover at {address} is not done: {reason(raised)}") from raised
+        raise failure from raised
+
+
+def _ready(settings: Mapping[str, Any], address: str, deadline: float) -> ck.Producer:
+    """A producer whose id is ours; init_transactions is resumed while it only timed out."""
+    until = time.monotonic() + deadline
+    client = ck.Producer(dict(settings))
+    while True:
+        left = until - time.monotonic()
+        try:
+            client.init_transactions(max(0.1, min(_INIT_TRY, left)))
+        except _TRANSACTION_ERRORS as raised:
+            failure = _init_failure(raised, settings["transactional.id"])
+            if failure is not None and not isinstance(failure, Again):
+                raise failure from raised
+            if time.monotonic() >= until:
+                raise unavailable(address, reason(raised)) from raised
+            if failure is None:  # fatal for this client only: another one began at the same time
+                client = ck.Producer(dict(settings))
+                time.sleep(0.1)
+        else:
+            return client
+
+
+def _init_failure(raised: BaseException, name: str) -> LogError | None:
+    """Again, Refused, or None: this client is spent, another one may succeed."""
+    failure = transaction_failure(raised, f"taking transactional.id {name}")
+    error = kafka_error(raised)
+    if isinstance(failure, Again | Fenced):
+        return failure if isinstance(failure, Again) else None
+    if error is not None and error.code() in _TEMPORARY_AT_INIT:
+        return None
+    return Refused(str(failure))
+
+
+_TEMPORARY_AT_INIT = frozenset(
+    {KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.CONCURRENT_TRANSACTIONS}
+)
+
+
+def _final(failure: LogError) -> OutcomeUnknown:
+    """A failing begin or abort leaves nothing to try with this producer."""
+    return failure if isinstance(failure, OutcomeUnknown) else OutcomeUnknown(str(failure))
+
+
+def _on_delivery(delivered: Delivered) -> Callable[[KafkaError | None, ck.Message], None]:
+    def told(error: KafkaError | None, message: ck.Message) -> None:
+        # Only the test for None: with a fatal error pending, touching it breaks flush (F5).
+        if error is None:
+            offset = message.offset()
+            delivered(-1 if offset is None else offset)
+
+    return told
+
+
+class KafkaWriter:
+    """`Writer` on Kafka: idempotent, so retries neither double nor reorder.
+
+    Args:
+        settings: all librdkafka settings.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._client = ck.Producer(dict(settings))
+        self._failure: Refused | None = None
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers = (),
+        partition: int | None = None,
+        delivered: Delivered | None = None,
+    ) -> None:
+        """Hands over one record; waits while the queue is full. Raises Refused."""
+        self._complain()
+
+        def told(error: KafkaError | None, message: ck.Message) -> None:
+            if error is not None:
+                text = f"a record for {topic} was not taken: {error.str()}"
+                self._failure = self._failure or Refused(text)
+            elif delivered is not None:
+                offset = message.offset()
+                delivered(-1 if offset is None else offset)
+
+        where = -1 if partition is None else partition
+        while True:
+            try:
+                self._client.produce(
+                    topic, value, key, where, on_delivery=told, headers=list(headers) or None
+                )
+            except BufferError:
+                self._client.poll(_FULL_QUEUE_POLL)
+                self._complain()
+            except (ck.KafkaException, ValueError, TypeError) as raised:
+                raise Refused(f"a record for {topic} was not taken: {reason(raised)}") from raised
+            else:
+                self._client.poll(0)
+                return
+
+    def flush(self, timeout: float) -> None:
+        """Waits until all is taken. Raises Again, Refused."""
+        try:
+            left = self._client.flush(timeout)
+        except _TRANSACTION_ERRORS as raised:
+            raise Refused(f"flush failed: {reason(raised)}") from raised
+        self._complain()
+        if left > 0:
+            raise Again(f"{left} records are still on their way")
+
+    def _complain(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure

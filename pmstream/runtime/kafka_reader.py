@@ -1,0 +1,69 @@
+"""A reader of named partitions on Kafka, outside of any group."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import confluent_kafka as ck
+from confluent_kafka import KafkaError
+
+from pmstream.runtime.kafka_errors import member_fault
+from pmstream.runtime.kafka_records import close, message_partition, translate
+from pmstream.runtime.log import (
+    FaultKind,
+    LogError,
+    PositionLost,
+    Record,
+    Refused,
+    TopicPartition,
+)
+
+
+class KafkaReader:
+    """`Reader` on Kafka.
+
+    Args:
+        settings: all librdkafka settings of the reader, its isolation among them.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._client = ck.Consumer(dict(settings))
+        self._failure: LogError | None = None
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Follows exactly these partitions from these positions."""
+        self._failure = None
+        self._client.assign([ck.TopicPartition(t, p, at) for (t, p), at in positions.items()])
+
+    def read(self, max_records: int, timeout: float) -> list[Record]:
+        """Answers records at hand; raises PositionLost until `assign` mends it."""
+        if self._failure is not None:
+            raise self._failure
+        records: list[Record] = []
+        first = self._client.poll(timeout)
+        if first is not None:
+            translate([first], records, self._fault)
+            translate(self._client.consume(max_records - 1, 0), records, self._fault)
+        if self._failure is not None and not records:
+            raise self._failure
+        return records
+
+    def _fault(self, message: Any, _records: list[Record]) -> None:
+        self._failure = self._failure or _failure(message.error(), message_partition(message))
+
+    def position(self, partition: TopicPartition) -> int | None:
+        """The next offset to read; None before any (librdkafka says -1001 then, F1)."""
+        at = self._client.position([ck.TopicPartition(*partition)])[0].offset
+        return None if at < 0 else at
+
+    def close(self) -> None:
+        """Frees it. Never raises."""
+        close(self._client)
+
+
+def _failure(error: KafkaError, where: TopicPartition | None) -> LogError | None:
+    fault = member_fault(error, where, "a reader")
+    if fault is None or error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+        return None  # a reader uses no group, librdkafka asks for its coordinator all the same
+    if fault.kind is FaultKind.POSITION_LOST and where is not None:
+        return PositionLost(where, fault.text)
+    return Refused(fault.text)
