@@ -112,6 +112,12 @@ Answer = Retry | Skip | SkipContinuePending | SkipDiscardPending | ContinueWith 
 """All that `error` may answer."""
 
 
+class Halt(Struct, frozen=True):
+    """The process manager is to stop: what the worker says as it ends."""
+
+    reason: str
+
+
 class Kind(StrEnum):
     """The four kinds of failure that an answer is judged by, and two special ones."""
 
@@ -151,7 +157,8 @@ def backoff(
         jitter_seed: what to spread by; the process UUID when empty. The core has no chance:
             the same seed and attempt give the same delay.
     """
-    delay = min(base * 2 ** min(context.attempts - 1, 40), cap)
+    doublings = min(max(context.attempts - 1, 0), 40)
+    delay = cap if base >= cap / 2**doublings else base * 2**doublings
     seed = f"{jitter_seed or context.metadata.process_uuid}/{context.attempts}"
-    spread = crc32(seed.encode()) / 0xFFFFFFFF
+    spread = crc32(seed.encode(errors="backslashreplace")) / 0xFFFFFFFF
     return delay * (1 - spread / 4)

@@ -62,16 +62,16 @@ LIFECYCLE: dict[Condition, dict[Condition, str]] = {
     Condition.RETRYING: {
         Condition.IDLE: "the retry succeeded, nothing waits behind",
         Condition.DRAINING: "the retry succeeded, inputs wait behind",
-        Condition.PARKED: "the retry failed; the answer was Park",
+        Condition.PARKED: "the retry, or an event that passed it, failed; the answer was Park",
         Condition.ABSENT: "the input was dropped, or ended an instance that nothing waits for",
     },
     Condition.PARKED: {
-        Condition.RETRYING: "an event created it while the parked one waits for a start",
+        Condition.RETRYING: "an event that creates passed it and failed; the answer was Retry",
     },
     Condition.DRAINING: {
         Condition.IDLE: "the backlog is empty",
         Condition.RETRYING: "an input from the backlog failed; the answer was Retry",
-        Condition.PARKED: "an input from the backlog failed; the answer was Park",
+        Condition.PARKED: "an input from the backlog failed, or had; the answer was Park",
         Condition.ABSENT: "an input from the backlog ended it, nothing waits behind",
     },
 }
@@ -92,7 +92,8 @@ class Work(Struct, frozen=True, array_like=True, kw_only=True):
         reason: why it was parked.
         command: index of the command that `context` and `attempts` belong to.
         sent: commands that are out and whose after_command is still to run.
-        not_started: whether it waits because no instance exists; one that creates may pass.
+        not_started: whether it waits because no instance exists; an input that creates one may
+            pass it. False as soon as there is an instance.
     """
 
     input: Routed
@@ -108,6 +109,13 @@ class Work(Struct, frozen=True, array_like=True, kw_only=True):
     command: int = 0
     sent: tuple[Emitted, ...] = ()
     not_started: bool = False
+
+
+class Entry(Struct, frozen=True):
+    """A backlog entry at its sequence number."""
+
+    sequence: int
+    work: Work
 
 
 class Backlog(Struct, frozen=True, array_like=True, gc=False):

@@ -5,6 +5,7 @@ Rule: an id comes from its cause, never from chance, so that a repeat makes the 
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -96,6 +97,27 @@ class Emitted(Struct, frozen=True, array_like=True):
     value: bytes
     headers: Headers
     id: str
+
+
+class Encoded(Struct, frozen=True):
+    """A command's topic and bytes, before it has an id."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
+class Coder(Protocol):
+    """The bytes of messages; `runtime.codec` is the real one."""
+
+    def decode_event(self, routed: Routed) -> Any:
+        """Reads a routed event's value. Raises Undecodable."""
+
+    def encode_command(self, command: Any) -> Encoded:
+        """Checks and writes a command. Raises CommandInvalid."""
+
+    def decode_command(self, topic: str, value: bytes) -> Any:
+        """Reads back what `encode_command` wrote. Raises Undecodable."""
 
 
 def metadata_of(routed: Routed, process_manager: str, attempt: int = 1) -> Metadata:

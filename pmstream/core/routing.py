@@ -121,19 +121,14 @@ def resolve(answer: object, fan_out_limit: int) -> tuple[Route, list[str]] | Non
             "ContinueExisting, Stop, or None"
         )
     ids = answer.ids  # type: ignore[attr-defined]
-    if type(ids) is str:
-        check_uuid(ids)
-        return route, [ids]
-    distinct = _distinct(route, ids)
-    if len(distinct) > fan_out_limit:
-        raise InvalidRoute(
-            f"{route} names {len(distinct)} processes; fan_out_limit is {fan_out_limit}"
-        )
+    if isinstance(ids, str):
+        return route, [check_uuid(ids)]
+    distinct = _distinct(route, ids, fan_out_limit)
     return (route, distinct) if distinct else None
 
 
-def check_uuid(uuid: object) -> None:
-    """Raises InvalidRoute unless `uuid` can name an instance.
+def check_uuid(uuid: object) -> str:
+    """Answers `uuid` as a plain str; raises InvalidRoute unless it can name an instance.
 
     A process UUID is any non-empty text up to 255 bytes of UTF-8 without NUL.
     """
@@ -147,13 +142,16 @@ def check_uuid(uuid: object) -> None:
         raise InvalidRoute(
             f"process UUID {uuid[:80]!r} has {size} bytes; it needs 1 to {MAX_UUID_BYTES}, no NUL"
         )
+    return str.__str__(uuid)  # an Enum's member, say, is a subclass
 
 
-def _distinct(route: Route, ids: object) -> list[str]:
+def _distinct(route: Route, ids: object, fan_out_limit: int) -> list[str]:
     if not isinstance(ids, Iterable) or isinstance(ids, bytes):
         raise InvalidRoute(f"{route} needs a process UUID or a list of them, not {ids!r}")
     distinct: dict[str, None] = {}
     for uuid in ids:
-        check_uuid(uuid)
-        distinct[uuid] = None
-    return list(distinct)
+        distinct[check_uuid(uuid)] = None
+        if len(distinct) > fan_out_limit:
+            raise InvalidRoute(f"{route} names more processes than fan_out_limit, {fan_out_limit}")
+    # The order of a set is chance; an event's place in the inbox must not be.
+    return sorted(distinct) if isinstance(ids, set | frozenset) else list(distinct)
