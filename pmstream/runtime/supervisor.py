@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from enum import StrEnum
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -65,6 +67,9 @@ class Supervisor:
             holds open: a worker that reads its end knows that its supervisor is gone.
         policy: the restart strategy.
         told: hears one line for each thing worth telling.
+        environment: what the workers find in theirs beside what this process has in its own.
+        log_dir: where the output of each worker goes, appended to a file of its name; None is
+            the output of this process.
     """
 
     def __init__(
@@ -73,9 +78,13 @@ class Supervisor:
         command: Callable[[Spec], Sequence[str]],
         policy: Policy,
         told: Callable[[str], None],
+        *,
+        environment: Mapping[str, str] = {},
+        log_dir: Path | None = None,
     ) -> None:
         self._children = [_Child(spec) for spec in specs]
         self._command, self._policy, self._told = command, policy, told
+        self._environment, self._log_dir = environment, log_dir
         self._restarts: dict[str, deque[float]] = {}
         self._stopping = False
         self.stopped: dict[str, str] = {}
@@ -126,9 +135,19 @@ class Supervisor:
         return child.spec.process_manager in self.stopped
 
     def _start(self, child: _Child) -> None:
-        child.process = subprocess.Popen(
-            self._command(child.spec), stdin=subprocess.PIPE, start_new_session=True
-        )
+        with ExitStack() as stack:
+            output = None
+            if self._log_dir is not None:
+                path = self._log_dir / f"{child.spec.role}-{child.spec.name}.log"
+                output = stack.enter_context(path.open("ab"))
+            child.process = subprocess.Popen(
+                self._command(child.spec),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **self._environment},
+                start_new_session=True,
+            )
         child.started = time.monotonic()
 
     def _ended(self, child: _Child, code: int) -> None:
