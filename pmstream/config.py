@@ -1,21 +1,82 @@
-"""Settings: what a deployment sets (brokers, security, directories, limits)."""
+"""Settings: what a deployment sets (brokers, security, directories, limits).
 
+Rule: every fault of every source is told at once, and no fault or repr shows a secret.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, Literal, Self
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from pmstream.errors import ConfigurationError
+from pmstream.properties import forbidden
+
+PREFIX = "PMSTREAM_"
+CONFIG, SECRETS_DIR = "PMSTREAM_CONFIG", "PMSTREAM_SECRETS_DIR"
+DEFAULT_FILE = Path("pmstream.toml")
+
+NOT_SETTINGS = frozenset(
+    {CONFIG, SECRETS_DIR, "PMSTREAM_JAVA", "PMSTREAM_CACHE", "PMSTREAM_PYTHON"}
+)
+"""Variables of our prefix that are no settings; so is all that begins with `PMSTREAM_TEST_`."""
+
+CONTRADICTIONS = (
+    # the smaller, the larger, what would happen
+    ("session_timeout_ms", "max_poll_interval_ms", "a slow worker would look dead first"),
+    ("commit_interval_ms", "max_poll_interval_ms", "a worker would be expelled waiting"),
+    ("commit_deadline_ms", "max_poll_interval_ms", "a commit could outlast its member"),
+)
+
+_SECRET = re.compile(r"password|secret|token|\.key$|\.pem$|oauthbearer\.config|userinfo")
+_OF_A_SERVICE = re.compile(r"PMSTREAM.*_(SERVICE_HOST|SERVICE_PORT\w*|PORT\w*)")
 
 
 class Settings(BaseSettings):
-    """What a deployment sets; frozen.
+    """What a deployment sets; frozen. Take it from `load`, which tells faults in sentences.
 
-    Sources, the first wins: environment `PMSTREAM_*`, a TOML file, secret files.
+    Sources, the first wins: arguments, environment `PMSTREAM_*`, a TOML file (`PMSTREAM_CONFIG`,
+    else `pmstream.toml` here), secret files in the folder `PMSTREAM_SECRETS_DIR`, named like the
+    variables.
+
+    Attributes:
+        bootstrap_servers: `host:port`, several separated by commas.
+        kafka: librdkafka properties to pass through; `PMSTREAM_KAFKA__sasl__mechanism` is
+            `sasl.mechanism`.
+        group_protocol: "classic", or "consumer" (KIP-848), which knows no static members.
+        client_id: how the brokers' logs call our clients.
+        state_dir: where workers keep their stores.
+        inbox_partitions: of topics that `topics ensure` makes; an inbox keeps its count for life.
+        replication: of these topics; None is the cluster's default.
+        inbox_retention_hours: how long what was handled stays in the inbox.
+        max_batch_records, max_batch_bytes, commit_interval_ms: what ends a batch.
+        commit_deadline_ms: how long a commit may be repeated.
+        session_timeout_ms, max_poll_interval_ms, transaction_timeout_ms: as Kafka means them.
+        restore_stall_timeout_ms: a restore that stands still so long is begun again.
+        store_flush_interval_s: seconds between flushes of a store.
+        max_message_bytes: the largest command or state.
+        cache_bytes: decoded instances that a worker keeps in memory.
+        shutdown_timeout_s: seconds that workers get to end politely.
     """
 
-    model_config = SettingsConfigDict(env_prefix="PMSTREAM_", env_nested_delimiter="__", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True
+    )
 
-    bootstrap_servers: str = "127.0.0.1:9092"
+    bootstrap_servers: str = Field("127.0.0.1:9092", min_length=1)
     kafka: dict[str, str] = Field(default_factory=dict)
+    group_protocol: Literal["classic", "consumer"] = "classic"
+    client_id: str = "pmstream"
     state_dir: Path = Path("state")
     inbox_partitions: int = Field(12, ge=1, le=10_000)
     replication: int | None = Field(None, ge=1)
@@ -32,3 +93,155 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(1_000_000, ge=1_000)
     cache_bytes: int = Field(64 << 20, ge=0)
     shutdown_timeout_s: float = Field(30, gt=0)
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Reads all sources; `overrides` win.
+
+        Raises:
+            ConfigurationError: with every fault found.
+        """
+        faults = list(_unknown_variables())
+        try:
+            found = cls(**overrides)
+        except ValidationError as error:
+            faults += _sentences(error)
+        except (SettingsError, tomllib.TOMLDecodeError, OSError) as error:
+            faults.append(_unreadable(error))
+        if faults:
+            raise ConfigurationError(*faults)
+        return found
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, file, secrets; Kafka properties as flat names in each."""
+        sources = (init_settings(), env_settings(), _file(), _secrets())
+        return tuple(InitSettingsSource(settings_cls, _flat(each)) for each in sources)
+
+    @field_validator("kafka")
+    @classmethod
+    def _no_property_that_exactly_once_rests_on(cls, value: dict[str, str]) -> dict[str, str]:
+        refused = forbidden(value)
+        if refused:
+            raise ValueError("\n".join(refused))
+        return value
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> Self:
+        faults = []
+        for smaller, larger, because in CONTRADICTIONS:
+            low, high = getattr(self, smaller), getattr(self, larger)
+            if low >= high:
+                faults.append(
+                    f"{smaller} is {low}, which must be less than {larger}, {high}: {because}"
+                )
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, _masked(value) if name == "kafka" else value
+
+
+def _masked(properties: Mapping[str, str]) -> dict[str, str]:
+    return {name: "***" if _SECRET.search(name) else each for name, each in properties.items()}
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with `kafka` as property names with dots, its values as librdkafka writes them."""
+    nested = values.get("kafka")
+    return {**values, "kafka": dict(_leaves(nested))} if isinstance(nested, dict) else {**values}
+
+
+def _leaves(nested: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in nested.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            plain = isinstance(value, bool | int | float)
+            yield above + name, str(value).lower() if plain else value
+
+
+def _file() -> dict[str, Any]:
+    named = os.environ.get(CONFIG)
+    path = Path(named) if named else DEFAULT_FILE
+    if not named and not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        return tomllib.load(file)
+
+
+def _secrets() -> dict[str, Any]:
+    """Files named like variables; others in the folder (certificates) are left alone."""
+    folder = os.environ.get(SECRETS_DIR)
+    found: dict[str, Any] = {}
+    for path in sorted(Path(folder).iterdir()) if folder else ():
+        if not path.name.upper().startswith(PREFIX):
+            continue
+        name, *inner = path.name[len(PREFIX) :].lower().split("__")
+        text = path.read_text().strip()
+        if inner:
+            found.setdefault(name, {})[".".join(inner)] = text
+        else:
+            found[name] = text
+    return found
+
+
+def _unknown_variables() -> Iterator[str]:
+    known = {PREFIX + field.upper() for field in Settings.model_fields} | NOT_SETTINGS
+    for variable in sorted(os.environ):
+        name = variable.upper()
+        ours = name.startswith(PREFIX) and not name.startswith(
+            ("PMSTREAM_KAFKA__", PREFIX + "TEST_")
+        )
+        if not ours or name in known:
+            continue
+        if _OF_A_SERVICE.fullmatch(name):
+            hint = "if Kubernetes made it for a Service, set enableServiceLinks: false"
+        else:
+            hint = "correct its name or remove it"
+        yield f"environment variable {variable} is no setting of pmstream: {hint}"
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for each in error.errors(include_url=False):
+        text = each["msg"].removeprefix("Value error, ")
+        if each["type"] == "value_error":
+            yield from text.split("\n")
+            continue
+        field, *inner = (str(part) for part in each["loc"])
+        if each["type"] == "extra_forbidden":
+            known = ", ".join(Settings.model_fields)
+            yield f"{field} is no setting of pmstream; settings are {known}"
+        elif field == "kafka":
+            yield f"Kafka property {'.'.join(inner)} cannot be read: {_lower(text)}"
+        else:
+            yield f"setting {field} is {each['input']!r}{_origin(field)}: {_lower(text)}"
+
+
+def _origin(field: str) -> str:
+    variable = PREFIX + field.upper()
+    return f" ({variable})" if variable in os.environ else ""
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _unreadable(error: Exception) -> str:
+    if isinstance(error, OSError):
+        variable = (
+            SECRETS_DIR if os.environ.get(SECRETS_DIR, "-") in str(error.filename) else CONFIG
+        )
+        return f"{error.filename} cannot be read: {error.strerror}; correct {variable}"
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return f"{os.environ.get(CONFIG) or DEFAULT_FILE} is not TOML: {error}"
+    return "PMSTREAM_KAFKA is not a JSON object: use PMSTREAM_KAFKA__sasl__mechanism and the like"
