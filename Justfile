@@ -3,7 +3,7 @@ set positional-arguments
 
 export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
 
-# Test processes; tests marked `kafka` share one of them, and so one broker.
+# Test processes; each that meets a test marked `kafka` starts its own broker.
 workers := env("PMSTREAM_TEST_WORKERS", "2")
 
 # List the recipes
@@ -18,12 +18,12 @@ workers := env("PMSTREAM_TEST_WORKERS", "2")
 # Everything CI checks: format, lint, types, imports, then all tests
 [no-exit-message]
 test *args: lint types imports
-    @pytest -n {{ workers }} --dist loadgroup "$@"
+    @pytest -n {{ workers }} --dist worksteal "$@"
 
 # Tests that need no broker
 [no-exit-message]
 @unit *args:
-    pytest -n {{ workers }} --dist loadgroup -m "not kafka" "$@"
+    pytest -n {{ workers }} --dist worksteal -m "not kafka" "$@"
 
 # Tests on the embedded Kafka
 [no-exit-message]

@@ -1,9 +1,8 @@
-"""What every test shares: Hypothesis profiles, and one broker for the tests that need Kafka."""
+"""What every test shares: the Hypothesis profiles, and the fixtures of the embedded Kafka."""
 
 import os
 from importlib.util import find_spec
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 # A deadline measures the machine, not the code; a slow data strategy on a busy machine likewise.
@@ -15,10 +14,3 @@ settings.register_profile("ci", settings.get_profile("dev"), max_examples=200, d
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 pytest_plugins = ["tests.kafka_fixture"] if find_spec("tests.kafka_fixture") else []
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all Kafka tests in one process: they share its broker (`--dist loadgroup`)."""
-    for item in items:
-        if item.get_closest_marker("kafka"):
-            item.add_marker(pytest.mark.xdist_group("kafka"))
