@@ -119,12 +119,19 @@ class Step(Struct, frozen=True, kw_only=True):
     halt: Halt | None = None
 
 
-def route(callbacks: Callbacks, event: Any, metadata: Metadata) -> Routing:
-    """Asks interested() where an event goes; never raises for what the author's code did."""
+def route(callbacks: Callbacks, event: Any, metadata: Metadata, now: int) -> Routing:
+    """Asks interested() where an event goes; never raises for what the author's code did.
+
+    Args:
+        callbacks: of the process manager.
+        event: its decoded value.
+        metadata: of the event; without a process UUID.
+        now: milliseconds since the epoch.
+    """
     try:
         resolved = resolve(callbacks.interested(event, metadata), callbacks.fan_out_limit)
     except Exception as error:  # noqa: BLE001 - the author's code
-        return _unrouted(callbacks, error, event, metadata)
+        return _unrouted(callbacks, error, event, metadata, now)
     return Routing() if resolved is None else Routing(*resolved)
 
 
@@ -265,13 +272,16 @@ def _record(life: Instance | None, work: Work | None, backlog: Backlog) -> Insta
     return replace(life, work=work, backlog=backlog)
 
 
-def _unrouted(callbacks: Callbacks, error: Exception, event: Any, metadata: Metadata) -> Routing:
+def _unrouted(
+    callbacks: Callbacks, error: Exception, event: Any, metadata: Metadata, now: int
+) -> Routing:
     context = FailureContext(
         context={},
         state=callbacks.state(),
         last_event=event,
         metadata=metadata,
         stage=Stage.INTERESTED,
+        first_failed_at=now,
         stacktrace=stacktrace(error),
     )
     verdict = ask(callbacks, Kind.INTERESTED, error, event, context, max_context_bytes=0)

@@ -66,6 +66,15 @@ class Handled(Struct, frozen=True):
     commands: list[Any]
 
 
+# Taken once, because reading an Enum's attribute costs 0.2 µs (Python 3.11).
+_HANDLED, _RUNNING = Outcome.HANDLED, Status.RUNNING
+_HANDLE, _APPLY = Stage.HANDLE, Stage.APPLY
+
+_NOT_HANDLED: dict[Action, Outcome] = {
+    Action.NOTHING: Outcome.IGNORED,
+    Action.DELETE: Outcome.ENDED,
+}
+
 _ROUTE_FAULTS: dict[type[Exception], tuple[Kind, str]] = {
     NotStarted: (Kind.ROUTE, "ContinueExisting met no instance {uuid}"),
     AlreadyStarted: (Kind.FINAL_ROUTE, "StartNew met the instance {uuid}"),
@@ -83,14 +92,12 @@ _REST: dict[type, Callable[[list[Any], int, Verdict], tuple[list[Any], int]]] = 
 
 def run(turn: Turn, instance: Instance | None) -> Result:
     """Works on an input whose turn has come, as ROUTES says."""
-    life = instance if instance is not None and instance.status is Status.RUNNING else None
+    life = instance if instance is not None and instance.status is _RUNNING else None
     if turn.work is not None and turn.work.stage is Stage.AFTER_COMMAND and life is not None:
         return _resume_after_commands(turn, life, turn.work)
     action, fault = ROUTES[turn.routed.route, life is not None]
-    if action is Action.NOTHING:
-        return Result(Outcome.IGNORED, life)
-    if action is Action.DELETE:
-        return Result(Outcome.ENDED, None)
+    if action in _NOT_HANDLED:
+        return Result(_NOT_HANDLED[action], None)
     undecodable = turn.decode()
     if undecodable is not None:
         return Result(Outcome.RETRYING, life, work=undecodable)
@@ -117,14 +124,14 @@ def _fail_route(turn: Turn, life: Instance | None, fault: type[Exception]) -> Fa
 
 
 def _try_event(turn: Turn, life: Instance | None) -> Handled | Failed:
-    callbacks, event, stage = turn.callbacks, turn.event, Stage.HANDLE
+    callbacks, event, stage = turn.callbacks, turn.event, _HANDLE
     try:
         if life is None:
             before = callbacks.state()
         else:
             before = load_state(life.state, callbacks, life.state_version)
         commands = commands_of(callbacks.handle(before, event, turn.metadata))
-        stage = Stage.APPLY
+        stage = _APPLY
         after = callbacks.apply(before, event, turn.metadata)
         return Handled(dump_state(after, callbacks.state, turn.max_state_bytes), commands)
     except Exception as error:  # noqa: BLE001 - the author's code
@@ -157,7 +164,7 @@ def _dispatch(turn: Turn, life: Instance | None, handled: Handled) -> Result:
                 return _ended_by(verdict, life)
             todo, at = _REST[verdict.answer](todo, at, verdict)
     after = Instance(
-        status=Status.RUNNING,
+        status=_RUNNING,
         state=handled.state,
         state_version=turn.callbacks.state_version,
         born=turn.routed.cause if life is None else life.born,
@@ -166,7 +173,7 @@ def _dispatch(turn: Turn, life: Instance | None, handled: Handled) -> Result:
     )
     emitted = tuple([command for command, _ in out])
     if not (out and turn.callbacks.has_after_command):
-        return Result(Outcome.HANDLED, after, emitted)
+        return Result(_HANDLED, after, emitted)
     return _after_commands(turn, after, out, 0, emitted)
 
 
@@ -218,7 +225,7 @@ def _after_commands(
             if not isinstance(verdict, Verdict):
                 return _ended_by(verdict, after, emitted)
             at += verdict.answer is failure.Skip
-    return Result(Outcome.HANDLED, after, emitted)
+    return Result(_HANDLED, after, emitted)
 
 
 _AFTER_COMMANDS = tuple(AfterCommand)

@@ -30,6 +30,9 @@ class Status(StrEnum):
     ABSENT = "absent"
 
 
+_RUNNING = Status.RUNNING
+
+
 class Wait(StrEnum):
     """What unfinished work waits for."""
 
@@ -152,7 +155,7 @@ class Instance(Struct, frozen=True, array_like=True, kw_only=True):
     @property
     def exists(self) -> bool:
         """Whether ROUTES sees an instance."""
-        return self.status is Status.RUNNING
+        return self.status is _RUNNING
 
 
 class FormatError(PmstreamError):

@@ -164,10 +164,13 @@ def command_headers(metadata: Metadata, id: str, inherited: Headers) -> Headers:
 
 def inherited_headers(routed: Routed) -> Headers:
     """The event's headers that its commands carry on: all but the ids and pmstream's own."""
+    # A list first: a generator would cost more than the headers.
     return tuple(
-        header
-        for header in routed.headers
-        if header[0] not in _OURS and not header[0].startswith(RESERVED_PREFIX)
+        [
+            header
+            for header in routed.headers
+            if header[0] not in _OURS and header[0][:3] != RESERVED_PREFIX
+        ]
     )
 
 

@@ -72,7 +72,7 @@ class Turn:
         self.coder = coder
         self.max_state_bytes = max_state_bytes
         self.tries = 1
-        self.subject = (Stage.HANDLE, 0)
+        self.subject = _EVENT
         self.attempts = 0
         self.first_failed_at = 0
         self.context: dict[str, Any] = {}
@@ -181,6 +181,8 @@ class Turn:
             not_started=failed.kind is Kind.ROUTE,
         )
 
+
+_EVENT = (Stage.HANDLE, 0)
 
 _TRY_AGAIN = frozenset({failure.Retry, failure.ContinueWith})
 
