@@ -43,6 +43,7 @@ class ProcessManager(Generic[S]):
         backlog_limit: how many inputs may wait behind one instance.
         max_attempts_per_batch: immediate retries of one input before they become due again.
         state_version: raise it when the state's fields change their meaning.
+        start_from: "origin" or "current": where `topics ensure` starts it in a new source topic.
     """
 
     name: ClassVar[str] = ""
@@ -55,6 +56,7 @@ class ProcessManager(Generic[S]):
     backlog_limit: int = 10_000
     max_attempts_per_batch: int = 10
     state_version: int = 1
+    start_from: str = "origin"
 
     def __init__(self, **options: Any) -> None:
         unknown = sorted(options.keys() - OPTIONS)
@@ -97,6 +99,7 @@ OPTIONS = frozenset(
         "backlog_limit",
         "max_attempts_per_batch",
         "state_version",
+        "start_from",
     }
 )
 """Options of a process manager: class attributes or keyword arguments of the constructor."""
@@ -154,6 +157,8 @@ def check(manager: ProcessManager[Any]) -> Iterable[str]:
         yield f"{where}: undecodable is {manager.undecodable!r}; it is 'dead-letter' or 'stop'"
     if manager.unknown_schema not in ("undecodable", "ignore"):
         yield f"{where}: unknown_schema is {manager.unknown_schema!r}; 'undecodable' or 'ignore'"
+    if manager.start_from not in ("origin", "current"):
+        yield f"{where}: start_from is {manager.start_from!r}; it is 'origin' or 'current'"
     for option in ("fan_out_limit", "backlog_limit", "max_attempts_per_batch", "state_version"):
         value = getattr(manager, option)
         if not isinstance(value, int) or value < 1:
