@@ -3,7 +3,6 @@
 Rule: rebalance callbacks run only inside `gather`, and never raise into librdkafka.
 """
 
-import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,14 @@ from pmstream.runtime.kafka_errors import (
     member_fault,
     reason,
 )
-from pmstream.runtime.kafka_records import close, message_partition, named, translate
+from pmstream.runtime.kafka_records import (
+    Ends,
+    close,
+    message_partition,
+    named,
+    parse_metadata,
+    translate,
+)
 from pmstream.runtime.log import (
     Again,
     Committed,
@@ -31,7 +37,6 @@ from pmstream.runtime.log import (
 )
 
 _HELD_LIMIT = 1_000
-_METADATA_MAGIC = b"CGMDv2:"
 
 
 class KafkaConsumer:
@@ -44,7 +49,10 @@ class KafkaConsumer:
 
     def __init__(self, settings: Mapping[str, Any], who: str) -> None:
         self._who = who
-        self._client = ck.Consumer(dict(settings))
+        self._ends = Ends()
+        # LSOs are known to librdkafka only in its statistics; its cached watermark is the end (F1).
+        watched = {"statistics.interval.ms": 1_000, "stats_cb": self._ends.learn}
+        self._client = ck.Consumer({**settings, **watched})
         self._listener: Listener | None = None
         self._raised: Exception | None = None
         self._fresh: set[TopicPartition] = set()  # assigned, no position yet
@@ -218,32 +226,18 @@ class KafkaConsumer:
         """Offsets between the position and the last known LSO; None when unknown."""
         where = ck.TopicPartition(*partition)
         try:
-            _, end = self._client.get_watermark_offsets(where, cached=True)
+            _, high = self._client.get_watermark_offsets(where, cached=True)
             at = self._client.position([where])[0].offset
         except KafkaException:
             return None
-        return None if end < 0 or at < 0 else max(0, end - at)
+        if high < 0 or at < 0:
+            return None
+        return max(0, self._ends.readable(partition, at, high) - at)
 
     def close(self) -> None:
         """Leaves (a dynamic member) or goes silently (a static one). Never raises."""
         self._listener = None
         close(self._client)
-
-
-def parse_metadata(token: bytes) -> tuple[int, str]:
-    """Generation and member id out of librdkafka's serialised group metadata.
-
-    Raises:
-        Refused: another layout, so the guard of §2.3 could not be held.
-    """
-    if not token.startswith(_METADATA_MAGIC):
-        raise Refused(
-            f"this librdkafka writes group metadata as {token[:8]!r}, unknown to pmstream"
-        )
-    at = len(_METADATA_MAGIC)
-    (generation,) = struct.unpack_from("=i", token, at)
-    _group, member, *_ = token[at + 4 :].split(b"\0")
-    return generation, member.decode()
 
 
 def _names(partitions: Iterable[ck.TopicPartition]) -> list[TopicPartition]:

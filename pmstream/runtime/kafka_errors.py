@@ -161,7 +161,7 @@ def member_fault(error: KafkaError, where: TopicPartition | None, who: str) -> F
         text = f"the position of {who} is not in the log: {error.str()}"
         return Fault(FaultKind.POSITION_LOST, text, where)
     if code in _UNKNOWN_TOPIC or code in _DENIED:
-        return Fault(FaultKind.REFUSED, f"{who}: {error.str()}", where)
+        return Fault(FaultKind.REFUSED, f"{who}: {error.str()}")
     logger.debug("%s: %s: %s", who, error.name(), error.str())
     return None
 

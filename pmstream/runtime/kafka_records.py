@@ -1,13 +1,16 @@
-"""Messages of confluent_kafka as records of the port: the hot path of every read."""
+"""What librdkafka hands over - messages, statistics, metadata - in the words of the port."""
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import confluent_kafka as ck
+import msgspec
 
 from pmstream.runtime.kafka_errors import logger
-from pmstream.runtime.log import Record, TopicPartition
+from pmstream.runtime.log import Record, Refused, TopicPartition
 
+_METADATA_MAGIC = b"CGMDv2:"
 OnError = Callable[[Any, list[Record]], None]
 
 
@@ -51,3 +54,62 @@ def close(client: ck.Consumer) -> None:
         client.close()
     except Exception as raised:  # noqa: BLE001
         logger.debug("closing a consumer: %s", raised)
+
+
+def parse_metadata(token: bytes) -> tuple[int, str]:
+    """Generation and member id out of librdkafka's serialised group metadata.
+
+    Raises:
+        Refused: another layout, so the guard of §2.3 could not be held.
+    """
+    if not token.startswith(_METADATA_MAGIC):
+        raise Refused(
+            f"this librdkafka writes group metadata as {token[:8]!r}, unknown to pmstream"
+        )
+    at = len(_METADATA_MAGIC)
+    (generation,) = struct.unpack_from("=i", token, at)
+    _group, member, *_ = token[at + 4 :].split(b"\0")
+    return generation, member.decode()
+
+
+class _PartitionStatistics(msgspec.Struct):
+    ls_offset: int = -1
+    hi_offset: int = -1
+
+
+class _TopicStatistics(msgspec.Struct):
+    partitions: dict[str, _PartitionStatistics] = {}
+
+
+class _Statistics(msgspec.Struct):
+    topics: dict[str, _TopicStatistics] = {}
+
+
+class Ends:
+    """Remembers the last stable offsets that librdkafka's statistics told of."""
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder(_Statistics).decode
+        self._known = _Statistics()
+
+    def learn(self, statistics: str) -> None:
+        """Takes one report (a `stats_cb`)."""
+        self._known = self._decode(statistics)
+
+    def readable(self, partition: TopicPartition, position: int, high: int) -> int:
+        """The offset up to which committed records can be read.
+
+        Args:
+            partition: which one.
+            position: the next offset to read.
+            high: the high watermark of the last fetch.
+
+        Returns:
+            The last stable offset while a transaction is known to be open, else `high`.
+        """
+        topic = self._known.topics.get(partition.topic)
+        known = topic.partitions.get(str(partition.partition)) if topic else None
+        # A position above it proves that the transaction has ended since.
+        if known is not None and position <= known.ls_offset < known.hi_offset:
+            return known.ls_offset
+        return high
