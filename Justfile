@@ -53,7 +53,7 @@ fmt:
 
 # Lock the development requirements anew; `just lock --upgrade` moves to the newest versions
 lock *args:
-    uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file requirements/dev.lock "$@"
+    uv pip compile --system-certs pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file requirements/dev.lock "$@"
 
 # Build the wheel and the source distribution into dist/
 build:
