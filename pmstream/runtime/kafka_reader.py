@@ -28,10 +28,12 @@ class KafkaReader:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._client = ck.Consumer(dict(settings))
         self._failure: LogError | None = None
+        self._assigned: dict[TopicPartition, int] = {}
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """Follows exactly these partitions from these positions."""
         self._failure = None
+        self._assigned = dict(positions)
         self._client.assign([ck.TopicPartition(t, p, at) for (t, p), at in positions.items()])
 
     def read(self, max_records: int, timeout: float) -> list[Record]:
@@ -51,9 +53,12 @@ class KafkaReader:
         self._failure = self._failure or _failure(message.error(), message_partition(message))
 
     def position(self, partition: TopicPartition) -> int | None:
-        """The next offset to read; None before any (librdkafka says -1001 then, F1)."""
+        """The next offset to read; None for a partition that is not followed."""
+        if partition not in self._assigned:
+            return None
         at = self._client.position([ck.TopicPartition(*partition)])[0].offset
-        return None if at < 0 else at
+        # librdkafka says -1001 until the first record or marker (F1), for ever at a quiet end.
+        return self._assigned[partition] if at < 0 else at
 
     def close(self) -> None:
         """Frees it. Never raises."""
