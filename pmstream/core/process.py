@@ -144,28 +144,44 @@ def bind(manager: ProcessManager[Any]) -> Callbacks:
 def check(manager: ProcessManager[Any]) -> Iterable[str]:
     """Yields one sentence for each fault of a process manager's definition."""
     where = f"process manager {manager.name or type(manager).__name__}"
-    if not LEGAL_NAME.fullmatch(manager.name):
+    if not (isinstance(manager.name, str) and LEGAL_NAME.fullmatch(manager.name)):
         yield f"{where}: name {manager.name!r} is not 1 to 100 of letters, digits, '.', '_', '-'"
     if type(manager).interested is ProcessManager.interested:
         yield f"{where}: interested() is missing; it tells which process an event concerns"
     yield from (f"{where}: {fault}" for fault in _state_faults(manager))
-    for callback, most in _PARAMETERS.items():
-        count = _positional(getattr(manager, callback))
-        if count not in (most - 1, most):
-            yield f"{where}: {callback}() takes {count} parameters; it gets {most - 1} or {most}"
-    if manager.undecodable not in ("dead-letter", "stop"):
-        yield f"{where}: undecodable is {manager.undecodable!r}; it is 'dead-letter' or 'stop'"
-    if manager.unknown_schema not in ("undecodable", "ignore"):
-        yield f"{where}: unknown_schema is {manager.unknown_schema!r}; 'undecodable' or 'ignore'"
-    if manager.start_from not in ("origin", "current"):
-        yield f"{where}: start_from is {manager.start_from!r}; it is 'origin' or 'current'"
-    for option in ("fan_out_limit", "backlog_limit", "max_attempts_per_batch", "state_version"):
-        value = getattr(manager, option)
-        if not isinstance(value, int) or value < 1:
-            yield f"{where}: {option} is {value!r}; it is a whole number of at least 1"
+    for fault in (*_callback_faults(manager), *_option_faults(manager)):
+        yield f"{where}: {fault}"
 
 
 _PARAMETERS = {"interested": 2, "handle": 3, "apply": 3, "error": 3, "after_command": 3}
+
+_CHOICES = {
+    "undecodable": ("dead-letter", "stop"),
+    "unknown_schema": ("undecodable", "ignore"),
+    "start_from": ("origin", "current"),
+}
+
+_NUMBERS = ("fan_out_limit", "backlog_limit", "max_attempts_per_batch", "state_version")
+
+
+def _callback_faults(manager: ProcessManager[Any]) -> Iterable[str]:
+    for callback, most in _PARAMETERS.items():
+        if not any(_takes(getattr(manager, callback), count) for count in (most, most - 1)):
+            yield f"{callback}() cannot be called with {most} or {most - 1} arguments"
+
+
+def _option_faults(manager: ProcessManager[Any]) -> Iterable[str]:
+    default = manager.default_failure
+    if default is not None and not isinstance(default, failure.Answer):
+        yield f"default_failure is {default!r}; it is one of the answers in pmstream.failure"
+    for option, choices in _CHOICES.items():
+        value = getattr(manager, option)
+        if value not in choices:
+            yield f"{option} is {value!r}; it is {' or '.join(map(repr, choices))}"
+    for option in _NUMBERS:
+        value = getattr(manager, option)
+        if type(value) is not int or value < 1:
+            yield f"{option} is {value!r}; it is a whole number of at least 1"
 
 
 def _state_faults(manager: ProcessManager[Any]) -> Iterable[str]:
@@ -175,20 +191,30 @@ def _state_faults(manager: ProcessManager[Any]) -> Iterable[str]:
         return
     if not state.__struct_config__.frozen:
         yield f"state {state.__name__} must be frozen: class {state.__name__}(Struct, frozen=True)"
-    for each in msgspec.structs.fields(state):
-        if each.required:
-            yield f"state {state.__name__}: field {each.name} needs a default"
+    required = [each.name for each in msgspec.structs.fields(state) if each.required]
+    for name in required:
+        yield f"state {state.__name__}: field {name} needs a default"
+    if not required:
+        yield from _storing_faults(state)
 
 
-def _positional(callback: Callable[..., Any]) -> int:
-    parameters = inspect.signature(callback).parameters.values()
-    return sum(
-        each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters
-    )
+def _storing_faults(state: type[Struct]) -> Iterable[str]:
+    try:
+        msgspec.msgpack.decode(msgspec.msgpack.encode(state()), type=state)
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        yield f"state {state.__name__} cannot be stored and read back as it begins: {error}"
+
+
+def _takes(callback: Callable[..., Any], count: int) -> bool:
+    try:
+        inspect.signature(callback).bind(*(None,) * count)
+    except TypeError:
+        return False
+    return True
 
 
 def _uniform(callback: Callable[..., Any], most: int) -> Callable[..., Any]:
-    if _positional(callback) >= most:
+    if _takes(callback, most):
         return callback
     if most == 2:
         return lambda first, _last: callback(first)
