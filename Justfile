@@ -4,7 +4,7 @@ set positional-arguments
 export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
 
 # Test processes; each that meets a test marked `kafka` starts its own broker.
-workers := env("PMSTREAM_TEST_WORKERS", "2")
+workers := env("TEST_WORKERS", "2")
 
 # List the recipes
 @_default:
