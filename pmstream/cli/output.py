@@ -1,0 +1,58 @@
+"""How reports are shown: a table for people, JSON for programs."""
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+class Output(StrEnum):
+    """What `-o` may be."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", help="How to show it.", show_default=True)
+]
+
+
+def show(rows: Sequence[dict[str, Any]], output: Output) -> None:
+    """Shows rows of the same fields."""
+    if output is Output.JSON:
+        print(json.dumps(list(rows), default=str))
+        return
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in rows[0]:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    console().print(table, soft_wrap=not console().is_terminal)
+
+
+def show_line(row: dict[str, Any]) -> None:
+    """One row as one line of JSON."""
+    print(json.dumps(row, default=str), flush=True)
+
+
+def console() -> Console:
+    """Standard output; as wide as needed when it is no terminal."""
+    found = Console(highlight=False, markup=False, emoji=False)
+    return (
+        found
+        if found.is_terminal
+        else Console(highlight=False, markup=False, emoji=False, width=240)
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,173 @@
+"""`pmstream run` and the hidden `pmstream worker`: the supervisor, and one worker of it."""
+
+import os
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pmstream.app import App
+from pmstream.cli.loading import AppName, connect, load_app
+from pmstream.cli.logs import set_up
+from pmstream.config import Settings
+from pmstream.core.process import LEGAL_NAME
+from pmstream.errors import ConfigurationError, Stopped
+from pmstream.operate import topics
+from pmstream.runtime.supervisor import Policy, Restart, Spec, Supervisor, worker_command
+
+
+class Roles(StrEnum):
+    """What `--role` may be."""
+
+    ALL = "all"
+    ROUTER = "router"
+    INSTANCES = "instances"
+
+
+def run(
+    app: AppName,
+    *,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Instances workers of each process manager.")
+    ] = 1,
+    routers: Annotated[int, typer.Option(min=1, help="Routers of each process manager.")] = 1,
+    role: Annotated[Roles, typer.Option(help="Which workers to start.")] = Roles.ALL,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Begins the workers' names; must be stable and unique in the cluster.",
+            show_default="the host's name",
+        ),
+    ] = None,
+    restart: Annotated[
+        Restart, typer.Option(help="When a worker that ended is started again.")
+    ] = Restart.PERMANENT,
+    max_restarts: Annotated[
+        int, typer.Option(min=0, help="More restarts than this, and the process manager stops.")
+    ] = 10,
+    within: Annotated[float, typer.Option(min=1, help="... within so many seconds.")] = 60.0,
+) -> None:
+    """Runs an app: starts its workers, restarts them, ends them on SIGTERM or Ctrl-C.
+
+    Example: pmstream run bank.payments:app --workers 2
+    """
+    settings = Settings.load()
+    the_app = load_app(app, settings)
+    specs = _specs(the_app, role, name or socket.gethostname(), workers, routers)
+    _check_topics(the_app, app, settings)
+    supervisor = Supervisor(
+        specs,
+        worker_command(app),
+        Policy(restart, max_restarts, within, settings.shutdown_timeout_s),
+        lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    _on_signals(supervisor.stop)
+    for spec in specs:
+        line = f"{spec.process_manager} {spec.role} {spec.name}: starts"
+        print(line, file=sys.stderr, flush=True)
+    given_up = supervisor.run()
+    if given_up:
+        raise Stopped("\n".join(f"{manager} stopped: {why}" for manager, why in given_up.items()))
+
+
+def _specs(app: App, role: Roles, name: str, workers: int, routers: int) -> list[Spec]:
+    if not LEGAL_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"worker name {name!r} is not 1 to 100 of letters, digits, '.', '_', '-'; give "
+            "another one by --name"
+        )
+    counts = {Roles.ROUTER: routers, Roles.INSTANCES: workers}
+    return [
+        Spec(manager, str(each), f"{name}-{number}")
+        for manager in app.process_managers
+        for each, count in counts.items()
+        if role in (Roles.ALL, each)
+        for number in range(1, count + 1)
+    ]
+
+
+def _check_topics(app: App, name: str, settings: Settings) -> None:
+    """Tells what no restart would mend, before any worker starts."""
+    plan = topics.plan(app, connect(settings), settings)
+    missing = [spec.name for spec in plan.create]
+    faults = list(plan.faults)
+    if missing:
+        faults.append(
+            f"topic {', '.join(missing)} does not exist: run `pmstream topics ensure {name}`"
+        )
+    if faults:
+        raise ConfigurationError(*faults)
+
+
+def worker(
+    app: AppName,
+    process_manager: Annotated[str, typer.Argument()],
+    role: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument()],
+) -> None:
+    """Runs one worker in this process (`pmstream run` starts it).
+
+    Example: pmstream worker bank.payments:app transfer-money instances host-1
+    """
+    from pmstream.runtime.clock import SystemClock
+    from pmstream.runtime.roles import INSTANCES, ROLES, make_worker
+    from pmstream.runtime.store import lock_directory
+    from pmstream.runtime.supervisor import end_with_parent
+
+    settings = Settings.load()
+    the_app = load_app(app, settings)
+    the_app.manager(process_manager)
+    if role not in ROLES:
+        raise ConfigurationError(f"role is {role!r}; it is {' or '.join(ROLES)}")
+    told = set_up(the_app.name, process_manager, role, name)
+    stop = _Flag()
+    _on_signals(stop.set)
+    if _is_pipe(0):
+        end_with_parent(stop.set, settings.shutdown_timeout_s)
+    lock = None
+    if role == INSTANCES:
+        folder = _state_folder(settings, the_app, process_manager, name)
+        lock = lock_directory(folder, settings.shutdown_timeout_s)
+    try:
+        made = make_worker(
+            the_app, process_manager, role, name, connect(settings), settings, SystemClock(), told
+        )
+        told("started", -1, f"process {os.getpid()}")
+        made.run(lambda: stop.is_set)
+        told("ended", -1, "as asked")
+    except Stopped as error:
+        told("stopped", -1, str(error))
+        raise
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+class _Flag:
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def set(self) -> None:
+        self.is_set = True
+
+
+def _state_folder(settings: Settings, app: App, process_manager: str, name: str) -> Path:
+    return settings.state_dir / app.name / process_manager / name
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop())
+
+
+def _is_pipe(descriptor: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False

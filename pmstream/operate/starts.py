@@ -1,0 +1,152 @@
+"""Where a process manager starts in its source topics: found once, by an operator.
+
+Rule: a topic that has positions is left alone; all new topics get theirs in one transaction.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from pmstream.app import App, Names
+from pmstream.errors import Busy
+from pmstream.operate.topics import bounds
+from pmstream.runtime.log import Committed, Log, TopicInfo, TopicPartition
+from pmstream.runtime.sources import Note, dump_note, load_note
+
+OWNER = "ensure"
+"""Who moved a position, in its note."""
+
+ORIGIN, CURRENT = "origin", "current"
+
+
+class Start(Struct, frozen=True):
+    """Where a process manager is to start in one source topic.
+
+    Attributes:
+        positions: partition to the first offset that it will see.
+        past: how many offsets that is, up to now.
+    """
+
+    process_manager: str
+    topic: str
+    start_from: str
+    positions: Mapping[TopicPartition, Committed]
+    past: int
+
+
+class Starts(Struct, frozen=True):
+    """What `set_starts` would do, and what forbids it (one sentence each)."""
+
+    new: tuple[Start, ...]
+    faults: tuple[str, ...]
+
+    @property
+    def past(self) -> int:
+        """How many past events would be handled."""
+        return sum(each.past for each in self.new)
+
+
+def find_starts(app: App, log: Log, *, restart_expired: bool = False) -> Starts:
+    """Finds source topics without positions, for each process manager.
+
+    Topics that do not exist are passed over.
+
+    Args:
+        app: whose process managers.
+        log: the cluster.
+        restart_expired: a process manager that ran and whose positions have expired begins at the
+            origin again; what it has taken in is recognised by its inbox and dropped.
+
+    Raises:
+        Refused, Unavailable, Unreachable: the cluster.
+    """
+    existing = log.topics()
+    new: list[Start] = []
+    faults: list[str] = []
+    for name, manager in app.process_managers.items():
+        names = Names(app.name, name)
+        sources = [existing[topic] for topic in app.events if topic in existing]
+        have = {topic.name: _positions(log, names, topic) for topic in sources}
+        for topic in sources:
+            faults += _faults(names, topic, have[topic.name])
+        start_from = manager.start_from
+        if not any(have.values()) and _has_run(log, existing.get(names.inbox)):
+            if not restart_expired:
+                faults.append(_expired(names))
+                continue
+            start_from = ORIGIN
+        new += [_start(log, name, topic, start_from) for topic in sources if not have[topic.name]]
+    return Starts(tuple(new), tuple(faults))
+
+
+def set_starts(app: App, log: Log, starts: Starts) -> None:
+    """Sets them: for each process manager all or none.
+
+    Raises:
+        Busy: its routers are running.
+        Refused, Unavailable: the cluster.
+    """
+    for name in app.process_managers:
+        group = Names(app.name, name).group("router")
+        positions = {
+            place: committed
+            for each in starts.new
+            if each.process_manager == name
+            for place, committed in each.positions.items()
+        }
+        if not positions:
+            continue
+        members = log.members(group)
+        if members:
+            raise Busy(
+                f"start positions of {name} can only be set while no router runs: stop "
+                f"{', '.join(members)} (group {group})"
+            )
+        log.set_positions(group, positions)
+
+
+def _positions(log: Log, names: Names, topic: TopicInfo) -> Mapping[TopicPartition, Committed]:
+    places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    return log.last_committed(names.group("router"), places)
+
+
+def _faults(
+    names: Names, topic: TopicInfo, have: Mapping[TopicPartition, Committed]
+) -> Iterator[str]:
+    """Positions that speak of another history."""
+    notes = [load_note(each.metadata) for each in have.values()]
+    if any(note is None for note in notes):
+        yield (
+            f"positions of {names.process_manager} in {topic.name} were set from outside (group "
+            f"{names.group('router')}): stop its workers and delete the group, then "
+            "`pmstream topics ensure --restart-expired` begins at the origin and drops what was "
+            "handled"
+        )
+    elif any(note.topic_id != topic.id for note in notes if note is not None):
+        yield (
+            f"positions of {names.process_manager} speak of an earlier topic {topic.name}, which "
+            "was deleted and made again: its offsets mean other events now. Give the process "
+            f"manager a new name, or delete {names.inbox}, {names.changelog} and the groups "
+            f"{names.group('router')} and {names.group('instances')} to start over"
+        )
+
+
+def _has_run(log: Log, inbox: TopicInfo | None) -> bool:
+    return inbox is not None and any(end for _, end in bounds(log, inbox).values())
+
+
+def _expired(names: Names) -> str:
+    return (
+        f"group {names.group('router')} has no positions although {names.inbox} was written: they "
+        "have expired (offsets.retention.minutes). `pmstream topics ensure --restart-expired` "
+        "begins at the origin and drops what was handled"
+    )
+
+
+def _start(log: Log, process_manager: str, topic: TopicInfo, start_from: str) -> Start:
+    note = dump_note(Note(OWNER, topic.id))
+    positions, past = {}, 0
+    for place, (start, end) in bounds(log, topic).items():
+        positions[place] = Committed(start if start_from == ORIGIN else end, note)
+        past += end - positions[place].position
+    return Start(process_manager, topic.name, start_from, positions, past)

@@ -1,0 +1,231 @@
+"""The topics of an app: which there must be, which differ, and making those that are missing.
+
+Rule: what exists is never altered. A difference is shown; mending it is an operator's decision.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+
+from pmstream.app import App, Names
+from pmstream.config import Settings
+from pmstream.errors import Unreachable
+from pmstream.runtime.log import Log, TopicInfo, TopicPartition, TopicSpec
+
+ROOM_FOR_HEADERS = 64 << 10
+"""An inbox record carries its source record, and headers beside it."""
+
+_DEFAULT_MESSAGE_BYTES = 1_048_588
+_DAY_MS = 24 * 3600 * 1000
+
+_INBOX = {
+    "cleanup.policy": "delete",
+    "message.timestamp.type": "LogAppendTime",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+}
+_CHANGELOG = {
+    "cleanup.policy": "compact",
+    "delete.retention.ms": str(7 * _DAY_MS),
+    "min.cleanable.dirty.ratio": "0.2",
+    "segment.ms": str(_DAY_MS),
+}
+_DEAD_LETTERS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
+
+_AT_LEAST = frozenset({"max.message.bytes", "min.insync.replicas", "delete.retention.ms"})
+"""Settings of which more is as good."""
+
+
+class Role(StrEnum):
+    """What a topic is to an app."""
+
+    SOURCE = "source"
+    COMMANDS = "commands"
+    INBOX = "inbox"
+    CHANGELOG = "changelog"
+    DEAD_LETTERS = "dead-letters"
+
+
+class Wanted(Struct, frozen=True):
+    """A topic that an app needs. `process_manager` is "" for topics that are not ours."""
+
+    role: Role
+    spec: TopicSpec
+    process_manager: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether pmstream makes and owns it."""
+        return bool(self.process_manager)
+
+
+class Difference(Struct, frozen=True):
+    """A setting of an existing topic that is not as it should be; `found` None if it has none."""
+
+    topic: str
+    setting: str
+    wanted: str
+    found: str | None
+
+
+class Plan(Struct, frozen=True):
+    """What the cluster lacks.
+
+    Attributes:
+        create: topics that `carry_out` makes.
+        differences: settings of our topics that are not as they should be.
+        faults: what only a person can mend, one sentence each.
+    """
+
+    create: tuple[TopicSpec, ...]
+    differences: tuple[Difference, ...]
+    faults: tuple[str, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is missing or wrong."""
+        return not (self.create or self.differences or self.faults)
+
+
+def wanted(app: App, log: Log, settings: Settings) -> list[Wanted]:
+    """Every topic that the app needs, and how it should be.
+
+    Raises:
+        Refused, Unavailable: the cluster.
+    """
+    existing = log.topics()
+    room = {"max.message.bytes": str(_largest_message(app, log, settings, existing))}
+    durable = _durability(settings)
+    count, copies = settings.inbox_partitions, settings.replication
+    theirs = [(Role.SOURCE, topic) for topic in app.events]
+    theirs += [(Role.COMMANDS, topic) for topic in app.commands]
+    all_of_them = [Wanted(role, TopicSpec(name, count, durable, copies)) for role, name in theirs]
+    for manager in app.process_managers:
+        names = Names(app.name, manager)
+        twins = [existing[name] for name in (names.inbox, names.changelog) if name in existing]
+        partitions = twins[0].partitions if twins else count
+        for role, name, config in (
+            (Role.INBOX, names.inbox, _INBOX),
+            (Role.CHANGELOG, names.changelog, _CHANGELOG),
+            (Role.DEAD_LETTERS, names.dead_letters, _DEAD_LETTERS),
+        ):
+            spec = TopicSpec(name, partitions, {**config, **room, **durable}, copies)
+            all_of_them.append(Wanted(role, spec, manager))
+    return all_of_them
+
+
+def plan(app: App, log: Log, settings: Settings, *, create_missing: bool = False) -> Plan:
+    """Compares the cluster with what the app needs.
+
+    Args:
+        app: whose topics.
+        log: the cluster.
+        settings: counts and sizes.
+        create_missing: make source and command topics, too: for laptops; elsewhere their owners do.
+
+    Raises:
+        Refused, Unavailable: the cluster.
+    """
+    existing = log.topics()
+    create: list[TopicSpec] = []
+    differences: list[Difference] = []
+    faults: list[str] = []
+    for each in wanted(app, log, settings):
+        if each.spec.name in existing:
+            differences += _differences(each, log)
+        elif each.is_ours or create_missing:
+            create.append(each.spec)
+        else:
+            faults.append(
+                f"{each.role} topic {each.spec.name} does not exist: its owner makes it "
+                "(on a laptop: `pmstream topics ensure --create-missing`)"
+            )
+    for manager in app.process_managers:
+        faults += _pair_faults(Names(app.name, manager), existing, log)
+    return Plan(tuple(create), tuple(differences), tuple(faults))
+
+
+def carry_out(plan: Plan, log: Log) -> None:
+    """Makes the topics that are missing. Raises Refused, Unavailable."""
+    log.create_topics(plan.create)
+
+
+def records(log: Log, topic: TopicInfo) -> int:
+    """How many offsets the topic holds; markers and aborted records count, too.
+
+    Raises:
+        Unreachable: a partition does not answer.
+    """
+    return sum(end - start for start, end in bounds(log, topic).values())
+
+
+def bounds(log: Log, topic: TopicInfo) -> Mapping[TopicPartition, tuple[int, int]]:
+    """Start and last stable offset of each partition. Raises Unreachable."""
+    found = {}
+    for number in range(topic.partitions):
+        place = TopicPartition(topic.name, number)
+        start, end = log.start(place), log.end(place, stable=True)
+        if start is None or end is None:
+            raise Unreachable(f"{topic.name}-{number} does not answer (no leader): try again")
+        found[place] = (start, max(start, end))
+    return found
+
+
+def _largest_message(
+    app: App, log: Log, settings: Settings, existing: Mapping[str, TopicInfo]
+) -> int:
+    """What fits into every source fits into the inbox; so does a state into the changelog."""
+    limits = [
+        int(log.config(topic).get("max.message.bytes", _DEFAULT_MESSAGE_BYTES))
+        for topic in app.events
+        if topic in existing
+    ]
+    return max([settings.max_message_bytes, *limits], default=_DEFAULT_MESSAGE_BYTES) + (
+        ROOM_FOR_HEADERS
+    )
+
+
+def _durability(settings: Settings) -> dict[str, str]:
+    """With three copies, two must have a record before it counts."""
+    if settings.replication is None or settings.replication < 3:
+        return {}
+    return {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
+
+
+def _differences(each: Wanted, log: Log) -> Iterator[Difference]:
+    if not each.is_ours:
+        return
+    found = log.config(each.spec.name)
+    for setting, value in each.spec.config.items():
+        if not _fits(setting, value, found.get(setting)):
+            yield Difference(each.spec.name, setting, value, found.get(setting))
+
+
+def _fits(setting: str, wanted: str, found: str | None) -> bool:
+    if found is None:
+        return False
+    try:
+        difference = float(found) - float(wanted)
+    except ValueError:
+        return found == wanted
+    return difference >= 0 if setting in _AT_LEAST else difference == 0
+
+
+def _pair_faults(names: Names, existing: Mapping[str, TopicInfo], log: Log) -> Iterator[str]:
+    """Inbox and changelog are twins for life."""
+    inbox, changelog = existing.get(names.inbox), existing.get(names.changelog)
+    if inbox and changelog and inbox.partitions != changelog.partitions:
+        yield (
+            f"{inbox.name} has {inbox.partitions} partitions but {changelog.name} has "
+            f"{changelog.partitions}: they must be equal for life; delete the one that was made "
+            "wrongly, or repartition offline"
+        )
+    only = inbox or changelog
+    if only and not (inbox and changelog) and records(log, only):
+        missing = names.changelog if inbox else names.inbox
+        yield (
+            f"{only.name} has records but {missing} does not exist: was it deleted? Bring it back "
+            f"from a backup, or delete {only.name} and the groups {names.group('router')} and "
+            f"{names.group('instances')} to start over"
+        )
