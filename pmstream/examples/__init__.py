@@ -1,0 +1,1 @@
+"""Read `transfer` first; `bank` has the accounts that answer its commands."""

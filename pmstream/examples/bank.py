@@ -1,0 +1,249 @@
+"""The bank: accounts that do what TransferMoney asks of them, and tell it, exactly once.
+
+It reads commands and writes events. Commands read, events written and balances changed count in
+one transaction or not at all, so money is neither lost nor made, whatever dies in between.
+Balances live in a compacted topic that only this service writes, and in memory while it runs.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec import Struct
+
+from pmstream.examples.messages import DepositMoney, MoneyDeposited, MoneyWithdrawn, WithdrawMoney
+from pmstream.runtime.log import (
+    Again,
+    Clock,
+    Committed,
+    Fault,
+    FaultKind,
+    Headers,
+    Log,
+    MustAbort,
+    OffsetPending,
+    OutcomeUnknown,
+    Producer,
+    Record,
+    Refused,
+    TopicPartition,
+    Unavailable,
+)
+
+COMMANDS, EVENTS, BALANCES = "bank.account-commands", "bank.accounts", "bank.balances"
+GROUP, MEMBER = "bank.accounts-service", "bank-0"
+TRANSACTIONAL_ID = f"{GROUP}.{MEMBER}"
+
+OPENING_BALANCE = 1_000_000
+"""What is in an account that is seen for the first time."""
+
+BATCH = 1_000
+_PATIENCE_SECONDS, _CALL_SECONDS, _DEADLINE_SECONDS = 0.1, 2.0, 60.0
+
+Decode = Callable[[str, bytes], object]
+"""Topic and bytes to a message."""
+
+Encode = Callable[[str, Struct], bytes]
+"""Topic and message to bytes."""
+
+
+class Batch:
+    """What some commands do to the accounts; counts once its transaction is committed."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[bytes, bytes, Headers]] = []
+        self.balances: dict[str, int] = {}
+        self.positions: dict[TopicPartition, int] = {}
+
+
+class Bank:
+    """The accounts, one process of them: its one transactional id keeps a second one out.
+
+    Args:
+        log: the cluster.
+        clock: for deadlines.
+        decode: reads a command.
+        encode: writes an event.
+    """
+
+    def __init__(self, log: Log, clock: Clock, decode: Decode, encode: Encode) -> None:
+        self._log, self._clock, self._decode, self._encode = log, clock, decode, encode
+        self._owned: set[TopicPartition] = set()
+        self._positions: dict[TopicPartition, int] = {}  # of those that are read
+        self._fault: Fault | None = None
+        # In this order: the producer ends what a dead predecessor left open and fences a living
+        # one, so nobody writes behind the balances that are read next.
+        self._producer: Producer = log.producer(TRANSACTIONAL_ID)
+        self._balances = read_balances(log, clock)
+        self._consumer = log.consumer(GROUP, MEMBER)
+        self._consumer.subscribe([COMMANDS], self)
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Serves until told to stop."""
+        try:
+            while not stop():
+                self.turn()
+        finally:
+            self.close()
+
+    def turn(self) -> int:
+        """Does the commands at hand; answers how many count."""
+        self._start_partitions()
+        gathered = self._consumer.gather(BATCH, _PATIENCE_SECONDS)
+        if self._fault is not None:
+            raise Refused(self._fault.text)
+        records = [each for each in gathered if self._is_next(each)]
+        batch = self._handle(records)
+        return len(records) if records and self._commit(batch) else 0
+
+    def close(self) -> None:
+        """Frees everything; what is not committed is done by the next one."""
+        self._consumer.close()
+        self._producer.drop()
+
+    # Partitions: what gather tells.
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Takes note; `turn` finds the positions and begins to read."""
+        self._owned.update(partitions)
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Reads no more of these."""
+        for each in partitions:
+            self._owned.discard(each)
+            self._positions.pop(each, None)
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """As revoked."""
+        self.revoked(partitions)
+
+    def fault(self, fault: Fault) -> None:
+        """Ends the service unless it is only expelled, or a position it does not read is lost."""
+        if fault.kind is FaultKind.EXPELLED:
+            self.revoked(list(self._owned))
+        elif fault.where is None or fault.where in self._positions:
+            self._fault = fault
+
+    def _start_partitions(self) -> None:
+        for partition in self._owned - self._positions.keys():
+            try:
+                committed = self._consumer.committed(partition, _CALL_SECONDS)
+                position = committed.position if committed else self._log.start(partition)
+                if position is not None:
+                    self._consumer.seek(partition, position)
+                    self._consumer.resume([partition])
+                    self._positions[partition] = position
+            except (OffsetPending, Again):
+                continue  # the next turn asks again
+
+    def _stop_partitions(self) -> None:
+        """Drops what is in hand; the next turn begins again where the group stands."""
+        self._consumer.pause(self._positions)
+        self._positions = {}
+
+    def _is_next(self, record: Record) -> bool:
+        position = self._positions.get(TopicPartition(record.topic, record.partition))
+        return position is not None and record.offset >= position
+
+    # Commands
+
+    def _handle(self, records: Iterable[Record]) -> Batch:
+        batch = Batch()
+        for record in records:
+            batch.positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            match self._decode(record.topic, record.value) if record.value else None:
+                case WithdrawMoney(account_number=account, transfer_uuid=uuid, amount=amount):
+                    self._book(batch, account, -amount)
+                    event: Struct = MoneyWithdrawn(
+                        account_number=account, transfer_uuid=uuid, amount=amount
+                    )
+                case DepositMoney(account_number=account, transfer_uuid=uuid, amount=amount):
+                    self._book(batch, account, amount)
+                    event = MoneyDeposited(
+                        account_number=account, transfer_uuid=uuid, amount=amount
+                    )
+                case _:
+                    continue  # not for the accounts
+            value = self._encode(EVENTS, event)
+            batch.events.append((account.encode(), value, event_headers(record)))
+        return batch
+
+    def _book(self, batch: Batch, account: str, amount: int) -> None:
+        before = self._balances.get(account, OPENING_BALANCE)
+        batch.balances[account] = batch.balances.get(account, before) + amount
+
+    # The transaction
+
+    def _commit(self, batch: Batch) -> bool:
+        """Makes the batch count; False when it has to be done again."""
+        try:
+            try:
+                self._transact(batch)
+            except MustAbort:
+                self._decided(lambda: self._producer.abort(_CALL_SECONDS))
+                self._stop_partitions()
+                return False
+        except OutcomeUnknown:
+            # It may count or not: whoever reads balances and positions again will know.
+            self._producer.drop()
+            self._producer = self._log.producer(TRANSACTIONAL_ID)
+            self._balances = read_balances(self._log, self._clock)
+            self._stop_partitions()
+            return False
+        self._balances.update(batch.balances)
+        self._positions.update(batch.positions)
+        return True
+
+    def _transact(self, batch: Batch) -> None:
+        producer, group = self._producer, self._consumer.membership()
+        producer.begin()
+        if group is None:
+            raise MustAbort("no member of the group at this moment")
+        for key, value, headers in batch.events:
+            producer.produce(EVENTS, value, key, headers)
+        for account, balance in batch.balances.items():
+            producer.produce(BALANCES, str(balance).encode(), account.encode())
+        offsets = {each: Committed(position) for each, position in batch.positions.items()}
+        self._decided(lambda: producer.flush(_CALL_SECONDS))
+        self._decided(lambda: producer.send_offsets(group, offsets, _CALL_SECONDS))
+        self._decided(lambda: producer.commit(_CALL_SECONDS))
+
+    def _decided(self, call: Callable[[], None]) -> None:
+        """Repeats the identical call until the log decides."""
+        until = self._clock.monotonic() + _DEADLINE_SECONDS
+        while True:
+            try:
+                return call()
+            except Again as error:
+                if self._clock.monotonic() > until:
+                    raise OutcomeUnknown(str(error)) from error
+                self._clock.sleep(0.01)
+
+
+def event_headers(command: Record) -> Headers:
+    """Headers of the event that answers a command: its id comes from the command's."""
+    headers = dict(command.headers)
+    id = headers.get("command-id") or b"%d-%d" % (command.partition, command.offset)
+    kept = [(name, headers[name]) for name in ("correlation-id", "traceparent") if name in headers]
+    return (("event-id", id + b"/done"), ("causation-id", id), *kept)
+
+
+def read_balances(log: Log, clock: Clock) -> dict[str, int]:
+    """Account to balance, as committed. Raises Unavailable."""
+    until = clock.monotonic() + _DEADLINE_SECONDS
+    numbers = range(log.topics()[BALANCES].partitions)
+    left = {TopicPartition(BALANCES, number) for number in numbers}
+    balances: dict[str, int] = {}
+    reader = log.reader()
+    try:
+        reader.assign(dict.fromkeys(left, 0))
+        while left:
+            for record in reader.read(BATCH, _PATIENCE_SECONDS):
+                balances[(record.key or b"").decode()] = int(record.value or OPENING_BALANCE)
+            for each in tuple(left):
+                end = log.end(each, stable=False)
+                if end is not None and (reader.position(each) or 0) >= end:
+                    left.discard(each)
+            if clock.monotonic() > until:
+                raise Unavailable(f"{BALANCES} cannot be read to its end")
+    finally:
+        reader.close()
+    return balances
