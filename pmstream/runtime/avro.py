@@ -1,0 +1,195 @@
+"""Reads `.avsc` files, and Avro bodies into messages and back (only door to fastavro).
+
+Rule: resolving an older writer's schema, checking fields and choosing the fast way are decided
+once for each schema, never for each record.
+"""
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
+from fastavro.repository import SchemaRepositoryError
+from fastavro.schema import (
+    SchemaParseException,
+    expand_schema,
+    fingerprint,
+    load_schema,
+    to_parsing_canonical_form,
+)
+from msgspec import Struct
+
+from pmstream.runtime.agreement import is_flat
+from pmstream.runtime.schemas import (
+    NATIVE,
+    TAG,
+    Schema,
+    checker,
+    fields_of,
+    kind,
+    native,
+    natives,
+    records,
+    recursion,
+    walk,
+)
+
+Read = Callable[[BytesIO], Any]
+"""Takes one message from a stream of bytes; damaged ones raise any exception."""
+
+Write = Callable[[Any], bytes]
+"""A message's bytes; raises any exception at a field that does not fit its schema."""
+
+_UNREADABLE = (
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    SchemaParseException,
+    SchemaRepositoryError,
+)
+_AT = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?", re.DOTALL)
+
+
+def load(folder: Path) -> tuple[dict[str, Schema], list[str]]:
+    """Reads a folder of schemas and its `previous/`.
+
+    Returns:
+        The schemas by key, and a sentence for each file that is at fault.
+    """
+    if not folder.is_dir():
+        return {}, [f"{folder} is no folder; schemas=... of the App names the one with .avsc files"]
+    known: dict[str, Schema] = {}
+    faults: list[str] = []
+    for path in sorted((*folder.glob("*.avsc"), *folder.glob("previous/*.avsc"))):
+        try:
+            schema = _load(folder, path)
+        except _UNREADABLE as error:
+            faults.append(f"{path}: not an Avro schema: {_line(error)}")
+            continue
+        if name := recursion(schema.expanded):
+            faults.append(f"{path}: {name} contains itself; such schemas are not supported")
+        elif path.parent == folder and path.stem != schema.name:
+            faults.append(f"{path}: holds {schema.name}; name the file {schema.name}.avsc")
+        else:
+            known[schema.key] = schema
+    return known, [*faults, *_unresolvable(folder, known)]
+
+
+def _load(folder: Path, path: Path) -> Schema:
+    raw = json.loads(path.read_text())
+    if not isinstance(raw, dict):
+        raise TypeError("it is no record")
+    parsed: Any = load_schema(str(path)) if path.parent == folder else parse_schema(raw)
+    crc = fingerprint(to_parsing_canonical_form(parsed), "CRC-64-AVRO")
+    key = path.relative_to(folder).with_name(path.stem).as_posix()
+    return Schema(key, parsed["name"], parsed, expand_schema(parsed), bytes.fromhex(crc))
+
+
+def _unresolvable(folder: Path, known: dict[str, Schema]) -> list[str]:
+    faults = []
+    for old in known.values():
+        new = known.get(old.name)
+        if new is None or new is old:
+            continue
+        try:
+            # Zeros are a value of every type: zero, empty, the first branch.
+            schemaless_reader(BytesIO(bytes(1 << 16)), old.parsed, _resolving(new))
+        except SchemaResolutionError as error:
+            path = folder / f"{old.key}.avsc"
+            faults.append(f"{path}: today's {old.name} cannot read it: {_line(error)}")
+        except (ValueError, EOFError):  # a value that zeros cannot spell, a UUID for one
+            continue
+    return faults
+
+
+def _resolving(schema: Schema) -> Any:
+    """A reader's schema, its defaults as values: fastavro hands out what the JSON says."""
+    parsed = copy.deepcopy(schema.parsed)
+    named = parsed["__named_schemas"]
+    fields = [field for each in walk(parsed) for field in fields_of(each) if "default" in field]
+    values = [native(field["type"], field["default"], named) for field in fields]
+    for field, value in zip(fields, values, strict=True):
+        field["default"] = value
+    return parsed
+
+
+def reader(written: Schema, wanted: Schema, type_: type[Struct]) -> Read:
+    """Makes the function that reads what `written` wrote as a `type_` of schema `wanted`."""
+    source, target = written.parsed, None if written is wanted else _resolving(wanted)
+    if is_flat(wanted.expanded, type_):
+        return lambda stream: type_(**schemaless_reader(stream, source, target))  # type: ignore[arg-type]
+    convert = partial(msgspec.convert, type=type_, builtin_types=natives(wanted.expanded))
+    if not any(len(records(each)) > 1 for each in walk(wanted.expanded) if kind(each) == "union"):
+        return lambda stream: convert(schemaless_reader(stream, source, target))
+
+    def read_tagged(stream: BytesIO) -> Any:
+        named = schemaless_reader(
+            stream, source, target, return_record_name=True, return_record_name_override=True
+        )
+        return convert(_tagged(named))
+
+    return read_tagged
+
+
+def _tagged(value: Any) -> Any:
+    """Names of records in unions, which fastavro gives as a pair, written into the record."""
+    if isinstance(value, tuple):
+        return _tagged(value[1]) | {TAG: value[0]}
+    if isinstance(value, dict):
+        return {name: _tagged(each) for name, each in value.items()}
+    return [_tagged(each) for each in value] if isinstance(value, list) else value
+
+
+def writer(schema: Schema, type_: type[Struct], prefix: bytes) -> Write:
+    """Makes the function that writes `type_`, checked, behind a prefix.
+
+    fastavro alone lets pass: bool as int, 1.7 as 1, an int of 64 bits as one of 32, any object
+    as boolean, "5" as 5.0, bytes that are no UUID, datetimes without a zone.
+    """
+    parsed, check, exact = schema.parsed, checker(schema.expanded), natives(schema.expanded)
+    convert, flat = msgspec.convert, is_flat(schema.expanded, type_)
+    view = msgspec.structs.asdict if flat else partial(msgspec.to_builtins, builtin_types=NATIVE)
+
+    def write(message: Any) -> bytes:
+        fields = view(message)
+        convert(fields, check, builtin_types=exact)
+        if not flat:
+            convert(fields, type_, builtin_types=exact)  # what Annotated asks of it
+        stream = BytesIO()
+        schemaless_writer(stream, parsed, fields, disable_tuple_notation=True)
+        return prefix + stream.getvalue()
+
+    return write
+
+
+def blame(schema: Schema, message: Struct, error: Exception) -> str:
+    """Says which field of a message `writer` could not write, and why."""
+    if isinstance(error, msgspec.ValidationError):
+        found = _AT.fullmatch(str(error))
+        if found and found["path"]:
+            return f"field {found['path']}: {found['reason']}"
+    values = {each.encode_name: each.name for each in msgspec.structs.fields(message)}
+    for field in schema.parsed["fields"]:
+        try:
+            value = getattr(message, values[field["name"]])
+            value = msgspec.to_builtins(value, builtin_types=NATIVE)
+            probe: Any = {"type": "record", "name": "pmstream.Probe", "fields": [field]}
+            named = dict(schema.parsed["__named_schemas"])
+            alone = parse_schema(probe, named)
+            schemaless_writer(BytesIO(), alone, {field["name"]: value}, disable_tuple_notation=True)
+        except Exception as reason:  # noqa: BLE001 - whatever it is, it names the field
+            return f"field {field['name']}: {_line(reason)}"
+    return _line(error)
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if isinstance(error, LookupError) or not text else text
