@@ -31,7 +31,8 @@ class ProcessManager(Generic[S]):
 
     Subclass it, name it, give it a state and the callbacks; only `interested` is needed.
     Callbacks are pure: the same arguments give the same answer, no clock, no chance, no I/O.
-    A callback may leave out its last parameter.
+    Each callback gets the event's Metadata last, `error` its FailureContext; it may leave that
+    parameter out. `*args, **kwargs` here is how a type says so: either form overrides it.
 
     Attributes:
         name: unique in the app; names its groups, topics and store.
@@ -68,23 +69,25 @@ class ProcessManager(Generic[S]):
         for option, value in options.items():
             setattr(self, option, value)
 
-    def interested(self, event: Any, metadata: Metadata) -> routing.Answer:
+    def interested(self, event: Any, *args: Any, **kwargs: Any) -> routing.Answer:
         """Tells which process an event concerns, and whether it starts, goes on or stops."""
         raise NotImplementedError
 
-    def handle(self, state: S, event: Any, metadata: Metadata) -> Any:
+    def handle(self, state: S, event: Any, *args: Any, **kwargs: Any) -> Any:
         """Answers the commands to dispatch: one, an iterable of them, or None."""
         return None
 
-    def apply(self, state: S, event: Any, metadata: Metadata) -> S:
+    def apply(self, state: S, event: Any, *args: Any, **kwargs: Any) -> S:
         """Answers the state after the event."""
         return state
 
-    def error(self, error: Exception, failed: Any, context: FailureContext) -> failure.Answer:
+    def error(self, error: Exception, failed: Any, *args: Any, **kwargs: Any) -> failure.Answer:
         """Answers what to do about a failure; `failed` is the event or the command."""
         return self.default_failure or failure.Stop(error)
 
-    def after_command(self, state: S, command: Any, metadata: Metadata) -> AfterCommand | None:
+    def after_command(
+        self, state: S, command: Any, *args: Any, **kwargs: Any
+    ) -> AfterCommand | None:
         """Called for each command that is out; `AfterCommand.STOP` ends the instance."""
         return None
 
