@@ -97,6 +97,7 @@ class Store:
         caches: shared by the stores of one process.
 
     Attributes:
+        path: its folder.
         wiped: why it was emptied at opening; "" if it was not.
 
     Raises:
@@ -105,7 +106,7 @@ class Store:
     """
 
     def __init__(self, path: Path, identity: str, caches: Caches) -> None:
-        self._path, self._caches = path, caches
+        self.path, self._caches = path, caches
         self._identity = FORMAT + b" " + identity.encode()
         self._no_wal = WriteOptions()
         self._no_wal.disable_wal = True  # type: ignore[method-assign,assignment]  # a property; the stub errs
@@ -125,7 +126,7 @@ class Store:
         try:
             value: bytes | None = self._db.get(key)
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise _translated(error, self.path) from error
         return value
 
     def checkpoint(self) -> bytes | None:
@@ -153,7 +154,7 @@ class Store:
         except PmstreamError:
             raise
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise _translated(error, self.path) from error
 
     def due(self, until: int, limit: int) -> list[bytes]:
         """Keys of due hints up to and including the time `until`, oldest first."""
@@ -171,12 +172,12 @@ class Store:
         try:
             self._db.flush()
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise _translated(error, self.path) from error
 
     def wipe(self, why: str) -> None:
         """Starts again, empty."""
         self.close()
-        shutil.rmtree(self._path, ignore_errors=True)
+        shutil.rmtree(self.path, ignore_errors=True)
         self._db = self._open()
         self._write({_IDENTITY: self._identity})
         self.wiped = why
@@ -194,10 +195,10 @@ class Store:
     def _open(self) -> Rdict:
         options = self._caches.options()
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
-            return Rdict(str(self._path), options, column_families={"default": options})
+            self.path.mkdir(parents=True, exist_ok=True)
+            return Rdict(str(self.path), options, column_families={"default": options})
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise _translated(error, self.path) from error
 
     def _write(self, changes: Mapping[bytes, bytes | None]) -> None:
         batch = WriteBatch(raw_mode=True)
@@ -209,7 +210,7 @@ class Store:
         try:
             self._db.write(batch, self._no_wal)
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise _translated(error, self.path) from error
 
 
 def _translated(error: Exception, path: Path) -> PmstreamError:
