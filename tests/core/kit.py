@@ -163,7 +163,7 @@ class Shell:
     is checked at every step.
     """
 
-    def __init__(self, manager: ProcessManager[Any]) -> None:
+    def __init__(self, manager: Scripted) -> None:
         self.manager = manager
         self.callbacks: Callbacks = bind(manager)
         self.coder = JsonCoder()
