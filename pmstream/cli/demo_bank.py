@@ -1,0 +1,35 @@
+"""The bank as a process of its own: `python -m pmstream.cli.demo_bank`, settings by environment.
+
+It ends when told to (SIGTERM), or when the standard input that its parent holds is closed.
+"""
+
+import signal
+from types import FrameType
+
+from pmstream.cli.loading import connect
+from pmstream.config import Settings
+from pmstream.examples.bank import Bank
+from pmstream.examples.transfer import app
+from pmstream.runtime.clock import SystemClock
+from pmstream.runtime.codec import Codec
+from pmstream.runtime.supervisor import end_with_parent
+
+
+def main() -> None:
+    """Serves until told to stop."""
+    stopping = False
+
+    def stop(_signal: int = 0, _frame: FrameType | None = None) -> None:
+        nonlocal stopping
+        stopping = True
+
+    settings = Settings.load()
+    signal.signal(signal.SIGTERM, stop)
+    end_with_parent(stop, settings.shutdown_timeout_s)
+    codec = Codec(app)
+    bank = Bank(connect(settings), SystemClock(), codec.decode, codec.encode_event)
+    bank.run(lambda: stopping)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Whole journeys: from a requested transfer to a deleted instance."""
