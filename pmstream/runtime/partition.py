@@ -227,8 +227,8 @@ class Partition:
         """The transaction is committed: store, checkpoint and cache follow."""
         now = self._setup.clock.now()
         self.checkpoint = Checkpoint(offset + 1, record, now)
-        local = with_due(self._changes)
-        local.update(self._hints)
+        # A hint that was worked on goes, unless the instance calls for the very same one again.
+        local = {**self._hints, **with_due(self._changes)}
         self.store.write(local, dump_checkpoint(self.checkpoint))
         if len(local) > len(self._changes):
             self._next_due = self.store.next_due()

@@ -37,10 +37,10 @@ def world(tmp_path: Path, clock: VirtualClock, log: MemoryLog) -> Iterator[World
     made.close()
 
 
-def go_on(world: World, name: str, last: int = 20) -> None:
+def go_on(world: World, name: str, first: int = 10, last: int = 20) -> None:
     """Starts a worker, feeds it, and checks everything."""
     world.start(INSTANCES, name)
-    for n in range(10, last):
+    for n in range(first, last):
         for process in ("a", "b", "c"):
             world.count(process, [n])
     expected = [(n, n + 1) for n in range(last)]
@@ -113,7 +113,7 @@ def test_f1_a_restore_waits_for_an_open_transaction_of_another_owner(
     world.crash("w-1")
     log.lose(world.names.group(INSTANCES), "w-1")
     before = clock.monotonic()
-    go_on(world, "w-2")
+    go_on(world, "w-2", first=11)
     assert clock.monotonic() - before < 30
 
 
@@ -144,11 +144,11 @@ def test_f7_a_checkpoint_below_the_changelogs_start_begins_anew(
     shutil.rmtree(folder)
     (tmp_path / "copy").rename(folder)
     log.compact(world.names.changelog)
+    changelog = world.read(world.names.changelog)
     for part in range(3):
         place = TopicPartition(world.names.changelog, part)
-        first = min(
-            each.offset for each in world.read(world.names.changelog) if each.partition == part
-        )
+        present = [each.offset for each in changelog if each.partition == part]
+        first = min(present, default=0)
         log.truncate(place, first)
     world.told.clear()
     world.start(INSTANCES, "w-0")
@@ -173,7 +173,7 @@ def test_f35_a_copy_older_than_the_tombstones_is_rebuilt(
     (tmp_path / "copy").rename(folder)
     clock.advance(8 * 24 * 3600)
     assert isinstance(world.log, MemoryLog)
-    world.log.compact(world.names.changelog, drop_tombstones=True)
+    world.log.compact(world.names.changelog, tombstones=True)
     world.start(INSTANCES, "w-0")
     world.settle()
     assert world.stores() == world.changelog()

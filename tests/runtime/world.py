@@ -265,7 +265,7 @@ class World:
         for number in range(self.log.topics()[topic].partitions):
             place = TopicPartition(topic, number)
             ends[place] = self.log.end(place, stable=True) or 0
-        reader.assign(dict.fromkeys(ends, 0))
+        reader.assign({place: self.log.start(place) or 0 for place in ends})
         while any((reader.position(place) or 0) < end for place, end in ends.items()):
             found += reader.read(1000, 0.1)
         reader.close()
