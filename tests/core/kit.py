@@ -24,6 +24,7 @@ from pmstream.core.instance import (
     Condition,
     Entry,
     Instance,
+    Work,
     condition,
     due,
     dump_instance,
@@ -120,6 +121,15 @@ def answers(*given: Any) -> Error:
     return lambda _error, _failed, _context: left.pop(0) if len(left) > 1 else left[0]
 
 
+def counting(delay: float) -> Error:
+    """An `error` that counts in its context and never gives up."""
+
+    def error(_error: Exception, _failed: Any, context: FailureContext) -> failure.Answer:
+        return failure.Retry({"n": context.context.get("n", 0) + 1}, delay)
+
+    return error
+
+
 class JsonCoder:
     """Messages as JSON; a command whose text begins with `bad` cannot be encoded."""
 
@@ -179,6 +189,13 @@ class Shell:
     @property
     def instance(self) -> Instance | None:
         return load_instance(self.record) if self.record is not None else None
+
+    @property
+    def work(self) -> Work:
+        instance = self.instance
+        assert instance is not None
+        assert instance.work is not None
+        return instance.work
 
     @property
     def condition(self) -> Condition:
