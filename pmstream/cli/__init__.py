@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pmstream import __version__
-from pmstream.cli import run, topics
+from pmstream.cli import instances, messages, run, topics
 from pmstream.cli.exits import Group
 
 _app = typer.Typer(
@@ -42,7 +42,10 @@ def _root(
 
 _app.command()(run.run)
 _app.command(hidden=True)(run.worker)
+_app.command()(messages.produce)
+_app.command()(messages.consume)
 _app.add_typer(topics.commands, name="topics", help="Make, check and list an app's topics.")
+_app.add_typer(instances.commands, name="instances", help="Look at instances.")
 if find_spec("pmstream.cli.demo") is not None:
     _app.command()(import_module("pmstream.cli.demo").demo)
 

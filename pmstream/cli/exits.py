@@ -48,16 +48,17 @@ def say(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     if isinstance(error, PmstreamError):
-        _print(str(error) or type(error).__name__)
+        tell(str(error) or type(error).__name__)
     else:
-        _print(
+        tell(
             f"internal error, {type(error).__name__}: {error}; `pmstream --debug ...` shows where: "
             "please report it"
         )
     return code(error)
 
 
-def _print(text: str) -> None:
+def tell(text: str) -> None:
+    """Says what is wrong, on standard error."""
     for line in text.splitlines():
         print(f"pmstream: {line}", file=sys.stderr)
 
@@ -102,4 +103,4 @@ class Group(TyperGroup):
 def _usage(error: TyperException) -> None:
     context = getattr(error, "ctx", None)
     hint = f" (see `{context.command_path} --help`)" if context else ""
-    _print(error.format_message().rstrip(".") + hint)
+    tell(error.format_message().rstrip(".") + hint)

@@ -25,7 +25,7 @@ OutputOption = Annotated[
 def show(rows: Sequence[dict[str, Any]], output: Output) -> None:
     """Shows rows of the same fields."""
     if output is Output.JSON:
-        print(json.dumps(list(rows), default=str))
+        print_json(list(rows))
         return
     if not rows:
         return
@@ -37,9 +37,9 @@ def show(rows: Sequence[dict[str, Any]], output: Output) -> None:
     console().print(table, soft_wrap=not console().is_terminal)
 
 
-def show_line(row: dict[str, Any]) -> None:
-    """One row as one line of JSON."""
-    print(json.dumps(row, default=str), flush=True)
+def print_json(value: Any) -> None:
+    """One line of JSON, at once."""
+    print(json.dumps(value, default=str), flush=True)
 
 
 def console() -> Console:

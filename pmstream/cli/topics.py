@@ -152,7 +152,7 @@ def list_topics(app: AppName, output: OutputOption = Output.TABLE) -> None:
 
 def _tell_faults(*faults: str) -> None:
     for fault in faults:
-        print(f"pmstream: {fault}", file=sys.stderr)
+        exits.tell(fault)
 
 
 def _tell_differences(plan: topics.Plan) -> None:

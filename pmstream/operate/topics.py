@@ -178,12 +178,11 @@ def _largest_message(
     """What fits into every source fits into the inbox; so does a state into the changelog."""
     limits = [
         int(log.config(topic).get("max.message.bytes", _DEFAULT_MESSAGE_BYTES))
-        for topic in app.events
         if topic in existing
+        else _DEFAULT_MESSAGE_BYTES
+        for topic in app.events
     ]
-    return max([settings.max_message_bytes, *limits], default=_DEFAULT_MESSAGE_BYTES) + (
-        ROOM_FOR_HEADERS
-    )
+    return max(settings.max_message_bytes, *limits) + ROOM_FOR_HEADERS
 
 
 def _durability(settings: Settings) -> dict[str, str]:

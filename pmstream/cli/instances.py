@@ -1,0 +1,91 @@
+"""`pmstream instances`: what the changelog tells of the instances of a process manager."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from pmstream.app import Names
+from pmstream.cli import exits
+from pmstream.cli.loading import connect, load_app
+from pmstream.cli.output import Output, OutputOption, print_json, show
+from pmstream.config import Settings
+from pmstream.core.instance import Condition
+from pmstream.operate import instances
+
+commands = typer.Typer(no_args_is_help=True)
+
+AppOrName = Annotated[
+    str,
+    typer.Argument(
+        metavar="APP", help="module:attribute of an App, or just its name.", show_default=False
+    ),
+]
+ManagerName = Annotated[
+    str, typer.Argument(metavar="PM", help="The process manager's name.", show_default=False)
+]
+
+
+@commands.command(name="list")
+def list_instances(
+    app: AppOrName,
+    process_manager: ManagerName,
+    condition: Annotated[
+        list[Condition] | None, typer.Option(help="Only those; may be given several times.")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Lists instances.
+
+    Example: pmstream instances list bank.payments:app transfer-money --condition parked
+    """
+    settings = Settings.load()
+    names = _names(app, process_manager, settings)
+    rows = [_row(each) for each in instances.find(connect(settings), names, condition or ())]
+    if output is Output.TABLE:
+        rows = [{name: row[name] for name in _COLUMNS} for row in rows]
+    show(rows, output)
+
+
+@commands.command(name="show")
+def show_instance(
+    app: AppOrName,
+    process_manager: ManagerName,
+    uuid: Annotated[str, typer.Argument(metavar="UUID", show_default=False)],
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Shows one instance and what waits behind it; exit code 1 if there is none.
+
+    Example: pmstream instances show bank.payments:app transfer-money 7f6c...
+    """
+    settings = Settings.load()
+    names = _names(app, process_manager, settings)
+    found = instances.show(connect(settings), names, uuid)
+    if found is None:
+        exits.tell(f"{process_manager} has no instance {uuid}: it never began, or has ended")
+        raise typer.Exit(exits.FOUND)
+    row = _row(found.seen) | {"context": _plain(found.context), "waiting": list(found.backlog)}
+    if output is Output.JSON:
+        print_json(row)
+    else:
+        show([{"field": name, "value": value} for name, value in row.items()], output)
+
+
+_COLUMNS = ("uuid", "condition", "attempts", "backlog", "state", "error", "reason")
+
+
+def _names(app: str, process_manager: str, settings: Settings) -> Names:
+    """An app's name does as well as its code: the changelog tells the rest."""
+    if ":" not in app:
+        return Names(app, process_manager)
+    the_app = load_app(app, settings)
+    return Names(the_app.name, the_app.manager(process_manager).name)
+
+
+def _row(seen: instances.Seen) -> dict[str, Any]:
+    row = _plain(seen)
+    return {**row, "error": row["error"] or None, "reason": row["reason"] or None}
+
+
+def _plain(value: object) -> Any:
+    return msgspec.to_builtins(value, str_keys=True)

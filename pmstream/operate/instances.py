@@ -1,0 +1,151 @@
+"""The instances of a process manager as its changelog tells them: no worker, no app is needed."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from pmstream.app import Names
+from pmstream.core import instance
+from pmstream.core.instance import Condition, Instance, Work
+from pmstream.errors import ConfigurationError
+from pmstream.operate.reading import read_once
+from pmstream.operate.topics import bounds
+from pmstream.runtime.log import Log, TopicPartition, murmur2_partition
+from pmstream.runtime.store import BACKLOG, INSTANCE, instance_key
+
+
+class Seen(Struct, frozen=True):
+    """One instance, for people.
+
+    Attributes:
+        uuid: of the process.
+        condition: where it stands in LIFECYCLE.
+        state: field to value; empty while it is absent.
+        state_version: what `state` was written with.
+        born: position of the event that created it.
+        attempts: failures of the input it works on.
+        error: the last of them.
+        reason: why it is parked.
+        due: when it is tried again, milliseconds since the epoch; 0 if nothing is planned.
+        waits_for: position of the input it works on.
+        backlog: how many inputs wait behind that.
+        partition: of inbox and changelog.
+    """
+
+    uuid: str
+    condition: Condition
+    state: Mapping[str, Any]
+    state_version: int
+    born: str
+    attempts: int
+    error: str
+    reason: str
+    due: int
+    waits_for: str
+    backlog: int
+    partition: int
+
+
+class Detail(Struct, frozen=True):
+    """An instance and what waits behind it, in order."""
+
+    seen: Seen
+    context: Mapping[str, Any]
+    backlog: tuple[str, ...]
+
+
+def find(log: Log, names: Names, conditions: Iterable[Condition] = ()) -> Iterator[Seen]:
+    """Every instance in one of the conditions (none: in any), sorted by process UUID.
+
+    Raises:
+        ConfigurationError: there is no such changelog.
+        FormatError: a newer version wrote it.
+        Unreachable, Unavailable: the cluster.
+    """
+    wanted = frozenset(conditions)
+    records = _fold(log, names, None)
+    for key, (partition, value) in sorted(records.items()):
+        if key[:1] == INSTANCE:
+            seen = _seen(key, value, partition)
+            if not wanted or seen.condition in wanted:
+                yield seen
+
+
+def show(log: Log, names: Names, uuid: str) -> Detail | None:
+    """One instance; None if there is none. Raises as `find`."""
+    count = _partitions(log, names)
+    partition = murmur2_partition(uuid.encode(), count)
+    records = _fold(log, names, partition)
+    found = records.get(instance_key(uuid))
+    if found is None:
+        return None
+    prefix = BACKLOG + uuid.encode() + b"\0"
+    waiting = [
+        instance.load_work(value).input.cause
+        for key, (_, value) in sorted(records.items())
+        if key.startswith(prefix)
+    ]
+    record = instance.load_instance(found[1])
+    context = record.work.context if record.work is not None else {}
+    return Detail(_seen(instance_key(uuid), found[1], partition), context, tuple(waiting))
+
+
+def _partitions(log: Log, names: Names) -> int:
+    info = log.topics().get(names.changelog)
+    if info is None:
+        raise ConfigurationError(
+            f"there is no topic {names.changelog}: correct the names of app and process manager, "
+            "or run `pmstream topics ensure`"
+        )
+    return info.partitions
+
+
+def _fold(log: Log, names: Names, partition: int | None) -> dict[bytes, tuple[int, bytes]]:
+    """Key to partition and last value, of all partitions or one; tombstones take away."""
+    _partitions(log, names)
+    places = bounds(log, log.topics()[names.changelog])
+    if partition is not None:
+        only = TopicPartition(names.changelog, partition)
+        places = {only: places[only]}
+    found: dict[bytes, tuple[int, bytes]] = {}
+    for records in read_once(log, places):
+        for record in records:
+            if record.key is None or record.key[:1] not in (INSTANCE, BACKLOG):
+                continue
+            if record.value is None:
+                found.pop(record.key, None)
+            else:
+                found[record.key] = (record.partition, record.value)
+    return found
+
+
+def _seen(key: bytes, value: bytes, partition: int) -> Seen:
+    record = instance.load_instance(value)
+    work = record.work
+    return Seen(
+        uuid=key[len(INSTANCE) :].decode(),
+        condition=instance.condition(record),
+        state=_state(record),
+        state_version=record.state_version,
+        born=record.born,
+        attempts=work.attempts if work else 0,
+        error=_error(work),
+        reason=work.reason if work else "",
+        due=(instance.due(record) or ("", 0))[1],
+        waits_for=work.input.cause if work else "",
+        backlog=record.backlog.size,
+        partition=partition,
+    )
+
+
+def _state(record: Instance) -> Mapping[str, Any]:
+    if not record.state:
+        return {}
+    fields = msgspec.msgpack.decode(record.state)
+    return fields if isinstance(fields, dict) else {"": fields}
+
+
+def _error(work: Work | None) -> str:
+    return f"{work.error_type}: {work.error_text}" if work and work.error_type else ""
