@@ -98,7 +98,7 @@ class Restore:
             return self._done(committed.position)
         self._check_age()
         if self._target is None:
-            self._target = log.end(self.changelog, stable=False)
+            self._aim(log)
             return Verdict.GOING_ON
         if max(read_to or 0, self.checkpoint.next) < self._target:
             idle = self._clock.monotonic() - self._progress
@@ -139,6 +139,17 @@ class Restore:
         if not self._aged and self.checkpoint.next and age > self._retention / 2:
             self.start_again(f"its state is {age // 1000} s old: tombstones may be gone")
         self._aged = True
+
+    def _aim(self, log: Log) -> None:
+        """Finds how far to read; an end taken before the position is known would be too low."""
+        start, end = log.start(self.changelog), log.end(self.changelog, stable=False)
+        if start is None or end is None:
+            return  # no leader: the next turn asks again
+        if self.checkpoint.next < start:
+            if self.checkpoint.next:
+                self.start_again(f"its checkpoint is below the changelog's start {start}")
+            self.checkpoint = Checkpoint(start)
+        self._target = end
 
     def _stalled(self) -> Verdict:
         if self._clock.monotonic() - self._progress < self._stall_seconds:

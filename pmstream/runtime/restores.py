@@ -131,9 +131,6 @@ class Restores:
             self._place.delete_retention_ms,
             self._place.stall_timeout_ms,
         )
-        start = self._log.start(owned.restore.changelog)
-        if start is not None and 0 < owned.restore.checkpoint.next < start:
-            owned.restore.start_again(f"its checkpoint is below the changelog's start {start}")
         self._reading.discard(number)
 
     def _read(self, restoring: list[Owned]) -> None:
