@@ -13,7 +13,17 @@ import msgspec
 from msgspec import Struct
 
 from pmstream.app import App
-from pmstream.runtime.schemas import TAG, Schema, kind, logical, native, plain, records, scalar
+from pmstream.runtime.schemas import (
+    TAG,
+    Schema,
+    checker,
+    kind,
+    logical,
+    native,
+    plain,
+    records,
+    scalar,
+)
 
 
 def is_flat(schema: Any, type_: type[Struct]) -> bool:
@@ -53,7 +63,7 @@ def _types(schema: Any, hint: Any, where: str) -> Iterator[str]:
     branches = schema if isinstance(schema, list) else [schema]
     hints = _parts(hint)
     left = list(hints)
-    for branch in branches:
+    for branch in _distinct(branches):
         fit = next((each for each in left if _shape(each) == _wanted(branch)), None)
         if fit is None:
             yield f"{where} is {_said(hints)} in the type; the schema says {_spoken(branch)}"
@@ -66,6 +76,16 @@ def _types(schema: Any, hint: Any, where: str) -> Iterator[str]:
             yield f"{where}: {fit.__name__} stands beside other records: give it {_tag(branch)}"
     if left:
         yield f"{where} may be {_said(left)} in the type; the schema has no such branch"
+
+
+def _distinct(branches: list[Any]) -> Iterator[Any]:
+    """The branches without an int beside a long, a float beside a double."""
+    seen: set[Any] = set()
+    for branch in branches:
+        plain_type = scalar(branch)
+        if plain_type is None or plain_type not in seen:
+            yield branch
+        seen.add(plain_type)
 
 
 def _tag(schema: Any) -> str:
@@ -110,6 +130,7 @@ def _shape(hint: Any) -> Any:
 
 def _parts(hint: Any, *, bare: bool = True) -> list[Any]:
     """The branches of a type hint; `bare` without what Annotated says of them."""
+    hint = getattr(hint, "__supertype__", getattr(hint, "__value__", hint))  # NewType, type X =
     if bare and typing.get_origin(hint) is Annotated:
         return _parts(hint.__origin__)
     if typing.get_origin(hint) in (Union, types.UnionType):
@@ -144,6 +165,16 @@ def _defaults(schema: Any, field: msgspec.structs.FieldInfo, where: str) -> Iter
         wanted = native(schema["type"], schema["default"])
         if plain(given) != plain(wanted):
             yield f"{where} has the default {wanted!r} in the schema, {given!r} in the type"
+
+
+def _beyond(schema: Any, type_: type[Struct]) -> Iterator[str]:
+    """What Avro and Python can express and msgspec cannot tell apart."""
+    try:
+        msgspec.json.Decoder(checker(schema))
+        if not is_flat(schema, type_):
+            msgspec.json.Decoder(type_)
+    except TypeError as error:
+        yield f"{type_.__name__} ({schema['name']}): {error}"
 
 
 class Declared(Struct, frozen=True):
@@ -195,7 +226,7 @@ def disagreements(app: App, known: Mapping[str, Schema], ids: Mapping[int, str])
                 if each not in compared:
                     yield f"{each.__name__}: {app.schemas} has no {full}.avsc"
             elif each not in compared:
-                yield from compare(schema.expanded, each)
+                yield from list(compare(schema.expanded, each)) or _beyond(schema.expanded, each)
             if topic.format == "confluent-avro" and schema and full not in ids.values():
                 yield f"topic {name}: {app.schemas / 'ids.json'} gives no id to {full}"
             compared.add(each)
