@@ -1,4 +1,4 @@
-"""A crash at every step of a commit: nothing lost, nothing doubled, state equal to the changelog."""
+"""A crash at every step of a commit: nothing lost or doubled, state equal to the changelog."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

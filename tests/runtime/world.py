@@ -16,8 +16,8 @@ from pmstream import App, ProcessManager, failure, routing
 from pmstream.app import Names
 from pmstream.config import Settings
 from pmstream.core.instance import Instance
-from pmstream.core.state import load_state
 from pmstream.core.process import bind
+from pmstream.core.state import load_state
 from pmstream.runtime.changelog import COMMIT_KEY
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Probe
@@ -76,7 +76,7 @@ class Counter(ProcessManager[Count]):
     """Once set, what failed succeeds, as after a deploy."""
     retry_delay: float = 5
 
-    def interested(self, event: Happened) -> routing.Answer:  # type: ignore[override]
+    def interested(self, event: Happened) -> routing.Answer:
         """Routes by what the event says; Start unless it says otherwise."""
         if event.what == "ignore":
             return None
@@ -91,7 +91,7 @@ class Counter(ProcessManager[Count]):
             raise Oops(event.what)
         return Do(process=metadata.process_uuid, n=event.n, count=state.count + 1)
 
-    def apply(self, state: Count, event: Happened) -> Count:  # type: ignore[override]
+    def apply(self, state: Count, event: Happened) -> Count:
         """Counts."""
         return replace(state, count=state.count + 1)
 
