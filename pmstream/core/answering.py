@@ -86,8 +86,8 @@ def commands_of(answer: object) -> list[Any]:
         return [answer]
     if isinstance(answer, _NO_SEQUENCES) or not isinstance(answer, Iterable):
         raise TypeError(
-            f"commands are a Struct, an ordered iterable of Structs, or None; "
-            f"not {type(answer).__name__} {text(answer)[:80]}"
+            "commands are a Struct, an ordered iterable of Structs, or None, "
+            f"not {type(answer).__name__}"
         )
     return list(answer)
 

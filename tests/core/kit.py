@@ -72,6 +72,7 @@ class Scripted(ProcessManager[Seen]):
 
     name = "scripted"
     state = Seen
+    event: type[Struct] = Happened
 
     def __init__(self, error: Error | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -84,13 +85,13 @@ class Scripted(ProcessManager[Seen]):
     def interested(self, event: Happened) -> routing.Answer:
         return routing.Start(event.name)
 
-    def handle(self, state: Seen, event: Happened, metadata: Metadata) -> Iterable[Do]:
+    def handle(self, state: Seen, event: Any, metadata: Metadata) -> Iterable[Do]:
         self.metadata.append(metadata)
         if self.broken and event.raises == "handle":
             raise Boom("in handle")
         return [Do(each) for each in event.commands]
 
-    def apply(self, state: Seen, event: Happened) -> Seen:
+    def apply(self, state: Seen, event: Any, *args: Any) -> Seen:
         if self.broken and event.raises == "apply":
             raise Boom("in apply")
         return Seen((*state.names, event.name))
@@ -133,14 +134,15 @@ def counting(delay: float) -> Error:
 class JsonCoder:
     """Messages as JSON; a command whose text begins with `bad` cannot be encoded."""
 
-    def __init__(self) -> None:
+    def __init__(self, event: type[Struct] = Happened) -> None:
+        self.event = event
         self.bad = "bad"
         self.can_read = True
 
     def decode_event(self, routed: Routed) -> Any:
         if not self.can_read:
             raise Undecodable("an unknown schema")
-        return msgspec.json.decode(routed.value, type=Happened)
+        return msgspec.json.decode(routed.value, type=self.event)
 
     def encode_command(self, command: Any) -> Encoded:
         if not isinstance(command, Do) or (self.bad and command.what.startswith(self.bad)):
@@ -152,7 +154,7 @@ class JsonCoder:
 
 
 def routed(
-    event: Happened,
+    event: Struct,
     route: Route = Route.START,
     offset: int = 0,
     headers: Headers = (),
@@ -176,7 +178,7 @@ class Shell:
     def __init__(self, manager: Scripted) -> None:
         self.manager = manager
         self.callbacks: Callbacks = bind(manager)
-        self.coder = JsonCoder()
+        self.coder = JsonCoder(manager.event)
         self.now = START
         self.record: bytes | None = None
         self.backlog: dict[int, bytes] = {}
@@ -217,7 +219,7 @@ class Shell:
     def emitted(self) -> list[str]:
         return whats(self.commands)
 
-    def arrive(self, event: Happened, route: Route = Route.START, *, drain: bool = True) -> Step:
+    def arrive(self, event: Struct, route: Route = Route.START, *, drain: bool = True) -> Step:
         """Hands in an event, then what of the backlog follows; answers the event's own step."""
         first = self.step(Arrived(routed(event, route, self.offset)))
         self.offset += 1

@@ -72,11 +72,11 @@ def broken() -> Iterator[Do]:
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        ("a", TypeError, "not str a"),
+        ("a", TypeError, "not str"),
         (b"a", TypeError, "not bytes"),
         ({"a": 1}, TypeError, "not dict"),
         ({Do("a")}, TypeError, "not set"),
-        (7, TypeError, "not int 7"),
+        (7, TypeError, "not int"),
         (Do, TypeError, "not StructMeta"),
         (broken(), Boom, "among the commands"),
     ],
