@@ -4,6 +4,7 @@ Rule: rebalance callbacks run only inside `gather`, and never raise into librdka
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import confluent_kafka as ck
@@ -55,7 +56,8 @@ class KafkaConsumer:
         self._client = ck.Consumer({**settings, **watched})
         self._listener: Listener | None = None
         self._raised: Exception | None = None
-        self._fresh: set[TopicPartition] = set()  # assigned, no position yet
+        self._sought: dict[TopicPartition, int] = {}  # where each partition was told to stand
+        self._stalled: set[TopicPartition] = set()  # their position was not in the log
         self._gone: set[TopicPartition] = set()  # left within this gather
         self._paused: set[TopicPartition] = set()
         self._held: list[Record] = []  # came although none was asked for
@@ -98,9 +100,8 @@ class KafkaConsumer:
             self._client.pause(self._client.assignment())
         elif max_records > 0 and self._halted:
             self._halted = False
-            self._client.resume(
-                [p for p in self._client.assignment() if (p.topic, p.partition) not in self._paused]
-            )
+            names = _names(self._client.assignment())
+            self._flow([name for name in names if name not in self._paused])
         ready = max_records > 0 and any(self._flows(r) for r in self._held)
         message = self._client.poll(0 if ready else timeout)
         if message is not None:
@@ -120,8 +121,10 @@ class KafkaConsumer:
         fault = member_fault(message.error(), message_partition(message), self._who)
         if fault is None:
             return
-        if fault.kind is FaultKind.POSITION_LOST and fault.where in self._fresh:
-            return  # it stood at no position: the fetch of offset 0 was under way before the pause
+        if fault.kind is FaultKind.POSITION_LOST and fault.where is not None:
+            self._stalled.add(fault.where)
+            if fault.where not in self._sought:
+                return
         self._dead = self._dead or fault.kind is FaultKind.FATAL
         if fault.kind is FaultKind.EXPELLED:
             records.clear()
@@ -142,11 +145,12 @@ class KafkaConsumer:
         names = _names(partitions)
 
         def take() -> None:
-            # An explicit offset: librdkafka asks for no committed one; paused before the first
-            # fetch is answered, so nothing leaks (F9).
-            client.incremental_assign([ck.TopicPartition(t, p, 0) for t, p in names])
+            # Not the committed position, which may be pending; not 0, which may be purged: with
+            # `auto.offset.reset=error` a fetch out of range ends a partition, no seek revives it.
+            # Paused before the first fetch is answered, so nothing leaks (F9).
+            at = ck.OFFSET_END
+            client.incremental_assign([ck.TopicPartition(t, p, at) for t, p in names])
             client.pause([ck.TopicPartition(t, p) for t, p in names])
-            self._fresh.update(names)
             self._paused.update(names)
             if self._listener is not None:
                 self._listener.assigned(names)
@@ -170,8 +174,10 @@ class KafkaConsumer:
     def _forget(self, partitions: list[ck.TopicPartition]) -> list[TopicPartition]:
         names = _names(partitions)
         self._gone.update(names)
-        self._fresh.difference_update(names)
+        for name in names:
+            self._sought.pop(name, None)
         self._paused.difference_update(names)
+        self._stalled.difference_update(names)
         self._held = [r for r in self._held if (r.topic, r.partition) not in self._gone]
         return names
 
@@ -183,20 +189,45 @@ class KafkaConsumer:
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Undoes `pause`."""
-        names = list(partitions)
+        names = [name for name in partitions if name in self._paused]
         self._paused.difference_update(names)
         if not self._halted:
-            self._client.resume([ck.TopicPartition(t, p) for t, p in names])
+            self._flow(names)
+
+    def _flow(self, names: list[TopicPartition]) -> None:
+        """Resuming does not wake the thread that fetches (up to 1 s); seeking does."""
+        self._client.resume([ck.TopicPartition(t, p) for t, p in names])
+        for name in names:
+            at = self._position(name)
+            if at is not None:
+                with suppress(KafkaException):  # it stands there already
+                    self._client.seek(ck.TopicPartition(*name, at))
+
+    def _position(self, partition: TopicPartition) -> int | None:
+        at = self._client.position([ck.TopicPartition(*partition)])[0].offset
+        return self._sought.get(partition) if at < 0 else at  # -1001 until a record has come (F1)
 
     def seek(self, partition: TopicPartition, position: int) -> None:
         """Reads on at `position`; nothing before it comes any more. Raises Again."""
+        where = ck.TopicPartition(*partition, position)
         try:
-            self._client.seek(ck.TopicPartition(*partition, position))
+            if partition in self._stalled:
+                self._revive(where)
+            else:
+                self._client.seek(where)
         except KafkaException as raised:
             # _STATE while the leader is unknown, _UNKNOWN_PARTITION while it is not ours.
             raise Again(f"seek in {named(partition)}: {reason(raised)}") from raised
-        self._fresh.discard(partition)
+        self._sought[partition] = position
+        self._stalled.discard(partition)
         self._held = [r for r in self._held if (r.topic, r.partition) != partition]
+
+    def _revive(self, where: ck.TopicPartition) -> None:
+        """A partition whose fetch was out of range is not fetched any more: assign it anew."""
+        self._client.incremental_unassign([where])
+        self._client.incremental_assign([where])
+        if self._halted or (where.topic, where.partition) in self._paused:
+            self._client.pause([where])
 
     def committed(self, partition: TopicPartition, timeout: float) -> Committed | None:
         """The group's stable committed position, None if there is none. Raises OffsetPending."""
@@ -227,10 +258,10 @@ class KafkaConsumer:
         where = ck.TopicPartition(*partition)
         try:
             _, high = self._client.get_watermark_offsets(where, cached=True)
-            at = self._client.position([where])[0].offset
+            at = self._position(partition)
         except KafkaException:
             return None
-        if high < 0 or at < 0:
+        if high < 0 or at is None:
             return None
         return max(0, self._ends.readable(partition, at, high) - at)
 

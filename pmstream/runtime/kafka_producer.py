@@ -54,7 +54,9 @@ class KafkaProducer:
         self, settings: Mapping[str, Any], address: str, deadline: float = INIT_DEADLINE
     ) -> None:
         self.transactional_id: str = settings["transactional.id"]
+        self._settings, self._address, self._deadline = settings, address, deadline
         self._client: Any = _ready(settings, address, deadline)
+        self._skipped = False  # a record was refused: its sequence number is missing
 
     def begin(self) -> None:
         """Opens a transaction. Raises OutcomeUnknown."""
@@ -92,7 +94,7 @@ class KafkaProducer:
         try:
             left = self._client.flush(timeout)
         except _TRANSACTION_ERRORS as raised:
-            raise transaction_failure(raised, "flush") from raised
+            raise self._failed(raised, "flush") from raised
         if left > 0:
             raise Again(f"{left} records are still on their way")
 
@@ -107,22 +109,41 @@ class KafkaProducer:
         try:
             self._client.send_offsets_to_transaction(positions, group.token, timeout)
         except _TRANSACTION_ERRORS as raised:
-            raise transaction_failure(raised, "sending positions") from raised
+            raise self._failed(raised, "sending positions") from raised
 
     def commit(self, timeout: float) -> None:
         """Raises Again, MustAbort, OutcomeUnknown. After Again only `commit` may follow."""
         try:
             self._client.commit_transaction(timeout)
         except _TRANSACTION_ERRORS as raised:
-            raise transaction_failure(raised, "commit") from raised
+            raise self._failed(raised, "commit") from raised
 
     def abort(self, timeout: float) -> None:
-        """Raises Again, OutcomeUnknown."""
+        """Raises Again, OutcomeUnknown. Takes half a second more after a refused record."""
         try:
             self._client.abort_transaction(timeout)
         except _TRANSACTION_ERRORS as raised:
             failure = transaction_failure(raised, "abort")
             raise failure if isinstance(failure, Again) else _final(failure) from raised
+        if self._skipped:
+            self._renew()
+
+    def _failed(self, raised: BaseException, doing: str) -> LogError:
+        error = kafka_error(raised)
+        self._skipped = self._skipped or (error is not None and error.code() in _RECORD_REFUSED)
+        return transaction_failure(raised, doing)
+
+    def _renew(self) -> None:
+        """Counts sequence numbers anew, after one was spent on a record the broker refused.
+
+        Else the next record to that partition fails with OUT_OF_ORDER_SEQUENCE_NUMBER, and a
+        search for the culprit blames an innocent record.
+        """
+        try:
+            self._client = _ready(self._settings, self._address, self._deadline)
+        except LogError as raised:
+            raise _final(raised) from raised
+        self._skipped = False
 
     def drop(self) -> None:
         """Lets go without closing: close() raises once fenced, and would abort (F5)."""
@@ -183,6 +204,20 @@ def _init_failure(raised: BaseException, name: str) -> LogError | None:
     return Refused(str(failure))
 
 
+_RECORD_REFUSED = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
+    }
+)
 _TEMPORARY_AT_INIT = frozenset(
     {KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.CONCURRENT_TRANSACTIONS}
 )

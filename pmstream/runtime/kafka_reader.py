@@ -28,18 +28,20 @@ class KafkaReader:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._client = ck.Consumer(dict(settings))
         self._failure: LogError | None = None
-        self._assigned: dict[TopicPartition, int] = {}
+        self._assigned: Mapping[TopicPartition, int] = {}
+        self._started: Mapping[TopicPartition, int] = {}  # what is assigned, once `read` was called
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """Follows exactly these partitions from these positions."""
         self._failure = None
-        self._assigned = dict(positions)
+        self._assigned, self._started = dict(positions), {}
         self._client.assign([ck.TopicPartition(t, p, at) for (t, p), at in positions.items()])
 
     def read(self, max_records: int, timeout: float) -> list[Record]:
         """Answers records at hand; raises PositionLost until `assign` mends it."""
         if self._failure is not None:
             raise self._failure
+        self._started = self._assigned
         records: list[Record] = []
         first = self._client.poll(timeout)
         if first is not None:
@@ -53,12 +55,12 @@ class KafkaReader:
         self._failure = self._failure or _failure(message.error(), message_partition(message))
 
     def position(self, partition: TopicPartition) -> int | None:
-        """The next offset to read; None for a partition that is not followed."""
-        if partition not in self._assigned:
+        """The next offset to read; None before the first `read`."""
+        if partition not in self._started:
             return None
         at = self._client.position([ck.TopicPartition(*partition)])[0].offset
         # librdkafka says -1001 until the first record or marker (F1), for ever at a quiet end.
-        return self._assigned[partition] if at < 0 else at
+        return self._started[partition] if at < 0 else at
 
     def close(self) -> None:
         """Frees it. Never raises."""
