@@ -28,16 +28,17 @@ class VirtualClock:
     """
 
     def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
-        self._wall_ms = float(now_ms)
-        self._monotonic = 0.0
+        # Whole microseconds: sums of many short sleeps stay exact.
+        self._wall = now_ms * 1_000
+        self._monotonic = 0
 
     def now(self) -> int:
         """Milliseconds since the epoch, UTC."""
-        return int(self._wall_ms)
+        return self._wall // 1_000
 
     def monotonic(self) -> float:
         """Seconds that never step back."""
-        return self._monotonic
+        return self._monotonic / 1e6
 
     def sleep(self, seconds: float) -> None:
         """Advances both clocks at once."""
@@ -46,9 +47,10 @@ class VirtualClock:
     def advance(self, seconds: float) -> None:
         """Lets time pass."""
         if seconds > 0:
-            self._monotonic += seconds
-            self._wall_ms += seconds * 1000
+            passed = max(round(seconds * 1e6), 1)
+            self._monotonic += passed
+            self._wall += passed
 
     def step(self, seconds: float) -> None:
         """Sets the wall clock forward or back, as an administrator or NTP does."""
-        self._wall_ms += seconds * 1000
+        self._wall += round(seconds * 1e6)

@@ -1,30 +1,35 @@
 """The logs that the contract is checked on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from pmstream.runtime.clock import SystemClock, VirtualClock
+from pmstream.runtime.log import Log
 from pmstream.runtime.memory import MemoryLog
 from tests.contract.world import World
+
+DeleteTopic = Callable[[str], None]
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """A log of each kind, and the helpers around it."""
-    made = _memory() if request.param == "memory" else _kafka(request.getfixturevalue("kafka"))
+    if request.param == "memory":
+        clock = VirtualClock()
+        log = MemoryLog(clock)
+        made = World(log, clock, log.delete_topic)
+    else:
+        kafka_log, delete_topic = request.getfixturevalue("kafka_log")
+        made = World(kafka_log, SystemClock(), delete_topic)
     yield made
     made.close()
 
 
-def _memory() -> World:
-    clock = VirtualClock()
-    log = MemoryLog(clock)
-    return World(log, clock, log.delete_topic)
-
-
-def _kafka(kafka: Any) -> World:
+@pytest.fixture(scope="session")
+def kafka_log(kafka: Any) -> tuple[Log, DeleteTopic]:
+    """The log on the tests' broker, and how its topics are deleted."""
     from confluent_kafka.admin import AdminClient
 
     from pmstream.runtime.kafka import KafkaLog
@@ -35,4 +40,4 @@ def _kafka(kafka: Any) -> World:
     def delete_topic(name: str) -> None:
         admin.delete_topics([name])[name].result(30)
 
-    return World(KafkaLog(servers, session_timeout_ms=6_000), SystemClock(), delete_topic)
+    return KafkaLog(servers, session_timeout_ms=6_000), delete_topic

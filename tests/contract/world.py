@@ -1,6 +1,7 @@
 """Helpers of the contract suite: a log, names of the test's own, and waiting with a deadline."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 
 from pmstream.runtime.log import (
@@ -71,7 +72,8 @@ class Member:
         """One gather; starts what was assigned before, if this member does so."""
         if self._start:
             for partition in sorted(self._fresh):
-                self.start(partition)
+                with suppress(Again):
+                    self.start(partition)
         self._gathering = True
         found = self.consumer.gather(max_records, timeout)
         self._gathering = False
@@ -79,14 +81,11 @@ class Member:
         return found
 
     def start(self, partition: TopicPartition, position: int | None = None) -> None:
-        """Seeks (to the committed position, or 0) and resumes; tried again by the next gather."""
-        try:
-            if position is None:
-                committed = self.consumer.committed(partition, CALL)
-                position = committed.position if committed else 0
-            self.consumer.seek(partition, position)
-        except Again:
-            return
+        """Seeks (to the committed position, or 0) and resumes. Raises Again."""
+        if position is None:
+            committed = self.consumer.committed(partition, CALL)
+            position = committed.position if committed else 0
+        self.consumer.seek(partition, position)
         self.consumer.resume([partition])
         self._fresh.discard(partition)
 

@@ -129,6 +129,10 @@ class Broker:
         now = self.clock.monotonic()
         self._due = min(self._due, now + self._session_seconds, now + self._transaction_seconds)
 
+    def wake(self) -> None:
+        """Makes the next `tick` look at everything."""
+        self._due = 0.0
+
     # Topics
 
     def create(self, spec: TopicSpec) -> None:

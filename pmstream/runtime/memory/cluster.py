@@ -175,7 +175,7 @@ class MemoryLog:
             self._broker.pinned.add(transactional_id)
         else:
             self._broker.pinned.discard(transactional_id)
-            self._broker.watch()
+            self._broker.wake()
 
     def rebalance(self, group: str, *, rotate: bool = False) -> None:
         """Begins a new generation now; `rotate` moves every share to the next member."""

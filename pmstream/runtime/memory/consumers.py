@@ -30,7 +30,7 @@ class MemoryConsumer:
         self._topics: tuple[str, ...] = ()
         self._listener: Listener | None = None
         self._member: Member | None = None
-        self._told_expelled = False
+        self._told_expelled = self._dead = False
         self._missing: set[str] = set()
         self._positions: dict[TopicPartition, int | None] = {}
         self._paused: set[TopicPartition] = set()
@@ -84,7 +84,7 @@ class MemoryConsumer:
     def membership(self) -> Membership | None:
         """See `Consumer.membership`; as of the last gather."""
         member = self._member
-        if member is None or member.generation < 0 or self._told_expelled:
+        if member is None or member.generation < 0 or self._told_expelled or self._dead:
             return None
         return Membership(member.generation, Token(self._group.name, member.id, self._name))
 
@@ -125,6 +125,7 @@ class MemoryConsumer:
     def _part(self, listener: Listener, member: Member, why: Gone) -> bool:
         """Tells that the membership is over; the next gather joins anew."""
         if why is Gone.REPLACED:
+            self._dead = True
             self._positions.clear()
             listener.fault(Fault(FaultKind.FATAL, f"{member.label}: {why} (FENCED_INSTANCE_ID)"))
             return True

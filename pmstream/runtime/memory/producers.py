@@ -103,8 +103,8 @@ class MemoryProducer:
         """See `Producer.commit`."""
         if self._state is not _State.COMMITTING:
             self._need(_State.OPEN)
-            self._send()
-            self._state = _State.COMMITTING
+        self._send()
+        self._state = _State.COMMITTING
         self._end(commit=True)
 
     @hooked
@@ -125,6 +125,8 @@ class MemoryProducer:
         """Takes the state that librdkafka has after this error of this call."""
         if isinstance(error, OutcomeUnknown):
             self._state = _State.BROKEN
+        elif call == "produce":
+            pass  # not poisoned: the transaction would commit without that record (F12)
         elif isinstance(error, MustAbort):
             self._poison = str(error) or "injected"
             self._state = _State.OPEN
@@ -169,7 +171,9 @@ class MemoryProducer:
                 continue
             if delivered is not None:
                 delivered(offset)
-        self._need(_State.OPEN)
+        if self._poison:
+            self._state = _State.OPEN
+            raise MustAbort(self._poison)
         return None
 
     def _end(self, *, commit: bool) -> None:
