@@ -272,9 +272,9 @@ def _docstring(schema: Any) -> list[str]:
             for each in told
         ]
         parts.append("Attributes:\n" + textwrap.indent("\n".join(attributes), "    "))
-    if not parts:
-        return [f'    """{summary}"""']
-    return textwrap.indent("\n\n".join([f'"""{summary}', *parts]) + '\n"""', "    ").split("\n")
+    text = "\n\n".join([summary, *parts]) + "\n" * bool(parts)
+    raw = "r" if "\\" in text else ""
+    return textwrap.indent(f'{raw}"""{text}"""', "    ").split("\n")
 
 
 def _summary(schema: Any) -> tuple[str, str]:
@@ -288,4 +288,4 @@ def _summary(schema: Any) -> tuple[str, str]:
 
 
 def _clean(doc: str) -> str:
-    return " ".join(doc.split()).replace("\\", "\\\\").replace('"""', "'''").rstrip('"')
+    return " ".join(doc.split()).replace('"""', "'''").rstrip('\\"')

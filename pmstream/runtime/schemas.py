@@ -187,8 +187,18 @@ def _moment(name: str, value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value as dicts, lists and scalars, for comparing and for fastavro."""
-    return msgspec.to_builtins(value, builtin_types=NATIVE)
+    """A value as dicts, lists and scalars, to be compared."""
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    return value if isinstance(value, NATIVE) else _builtin(value)
+
+
+def _builtin(value: Any) -> Any:
+    """A Struct or an Enum, taken apart by one layer or more."""
+    apart = msgspec.to_builtins(value, builtin_types=NATIVE)
+    return plain(apart) if isinstance(apart, list | tuple | dict) else apart
 
 
 def walk(schema: Any) -> Iterator[Any]:

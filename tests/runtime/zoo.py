@@ -1,6 +1,7 @@
 """Message types and schemas with all that Avro has, and an app over them, for tests."""
 
 import datetime as dt
+import io
 import json
 from collections.abc import Mapping
 from decimal import Decimal
@@ -9,9 +10,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
 
+import msgspec
+import pytest
+from fastavro import parse_schema, schemaless_writer
+from fastavro.schema import to_parsing_canonical_form
 from msgspec import Struct, field
 
 from pmstream import App, ProcessManager, Topic
+from pmstream.errors import ConfigurationError
+from pmstream.runtime.codec import Codec, check_schemas
 
 EVENTS, COMMANDS, REGISTRY, MIXED = "zoo.events", "zoo.commands", "zoo.registry", "zoo.mixed"
 
@@ -151,6 +158,26 @@ class Keyed(Struct, frozen=True):
     n: int
 
 
+A_FLAT = Flat(
+    text="t",
+    yes=True,
+    small=1,
+    large=2,
+    single=0.5,
+    double=0.25,
+    raw=b"r",
+    maybe=None,
+    either="e",
+    at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
+    local=dt.datetime(2026, 1, 2),  # noqa: DTZ001 - it has no zone
+    day=dt.date(2026, 1, 2),
+    time=dt.time(1, 2),
+    price=Decimal("1.50"),
+    id=UUID(int=7),
+)
+A_DEEP = Deep(Kind.CARD, Money(5), (), {}, Card("1"), {}, b"code", "sender")
+
+
 class Nothing(Struct, frozen=True):
     seen: int = 0
 
@@ -184,3 +211,44 @@ def make_app(folder: Path, **overrides: Any) -> App:
 def make_registry_app(folder: Path, ids: Mapping[int, str]) -> App:
     (folder / "ids.json").write_text(json.dumps({str(key): name for key, name in ids.items()}))
     return make_app(folder, events={REGISTRY: Topic([Simple], format="confluent-avro")})
+
+
+def crc64(text: bytes) -> int:
+    """CRC-64-AVRO bit by bit, as the specification's prose has it."""
+    crc = 0xC15D213AA4D7A795
+    for byte in text:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0xC15D213AA4D7A795 if crc & 1 else 0)
+    return crc
+
+
+def body(schema: Any, fields: dict[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    schemaless_writer(stream, parse_schema(schema), fields)
+    return stream.getvalue()
+
+
+def framed(schema: Any, fields: dict[str, Any]) -> bytes:
+    canonical = to_parsing_canonical_form(parse_schema(schema))
+    return b"\xc3\x01" + crc64(canonical.encode()).to_bytes(8, "little") + body(schema, fields)
+
+
+def faults(tmp_path: Path, schemas: Mapping[str, Any], *types: type[Struct]) -> list[str]:
+    app = make_app(write(tmp_path, schemas), events={"t": types}, commands={})
+    found = check_schemas(app)
+    if found:
+        with pytest.raises(ConfigurationError) as caught:
+            Codec(app)
+        assert list(caught.value.faults) == found
+    else:
+        Codec(app)
+    return found
+
+
+def a_type(**fields: Any) -> type[Struct]:
+    """A type `T` of schema zoo.T; a field is its type, or its type and its default."""
+    given = [
+        (name, *(hint if isinstance(hint, tuple) else (hint,))) for name, hint in fields.items()
+    ]
+    return msgspec.defstruct("T", given, frozen=True, namespace={"__schema__": "zoo.T"})
