@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Any
 
 import confluent_kafka as ck
@@ -10,18 +11,29 @@ import msgspec
 from pmstream.runtime.kafka_errors import logger
 from pmstream.runtime.log import Record, Refused, TopicPartition
 
+# The binding answers *and* leaves an exception behind when a header's name is not UTF-8. Python's
+# specialised method call does not look, and a later call fails in its place; this one looks.
+_headers_of = methodcaller("headers")
+
 _METADATA_MAGIC = b"CGMDv2:"
 OnError = Callable[[Any, list[Record]], None]
 
 
 def translate(messages: list[Any], records: list[Record], on_error: OnError) -> None:
-    """Appends the records among these messages; hands messages that are errors to `on_error`."""
-    append = records.append
+    """Appends the records among these messages; hands messages that are errors to `on_error`.
+
+    A record with a header whose name is not UTF-8 comes without headers: the binding cannot
+    decode them, and raising would stop at that record for ever.
+    """
+    append, headers_of = records.append, _headers_of
     for m in messages:
         if m.error() is not None:
             on_error(m, records)
             continue
-        headers = m.headers()
+        try:
+            headers = headers_of(m)
+        except SystemError:
+            headers = None
         append(
             Record(
                 m.topic(),
