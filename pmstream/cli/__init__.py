@@ -1,16 +1,14 @@
 """The command line: one file a noun; this one puts them together."""
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from pmstream import __version__
-from pmstream.cli import instances, messages, run, topics
+from pmstream.cli import demo, instances, messages, run, schemas, topics
 from pmstream.cli.exits import Group
 
-_app = typer.Typer(
+root = typer.Typer(
     name="pmstream",
     cls=Group,
     no_args_is_help=True,
@@ -25,8 +23,8 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@_app.callback()
-def _root(
+@root.callback()
+def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
@@ -40,16 +38,16 @@ def _root(
     """
 
 
-_app.command()(run.run)
-_app.command(hidden=True)(run.worker)
-_app.command()(messages.produce)
-_app.command()(messages.consume)
-_app.add_typer(topics.commands, name="topics", help="Make, check and list an app's topics.")
-_app.add_typer(instances.commands, name="instances", help="Look at instances.")
-if find_spec("pmstream.cli.demo") is not None:
-    _app.command()(import_module("pmstream.cli.demo").demo)
+root.command()(run.run)
+root.command(hidden=True)(run.worker)
+root.command()(messages.produce)
+root.command()(messages.consume)
+root.add_typer(topics.commands, name="topics", help="Make, check and list an app's topics.")
+root.add_typer(instances.commands, name="instances", help="Look at instances.")
+root.add_typer(schemas.commands, name="schemas", help="Message types and Avro schemas.")
+root.command()(demo.demo)
 
 
 def main() -> None:
     """Runs the command line of this process."""
-    _app()
+    root()

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -38,9 +39,7 @@ def load_app(name: str, settings: Settings) -> App:
         raise ConfigurationError(
             f"APP is {name!r}; it is module:attribute, for example pmstream.examples.transfer:app"
         )
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    module = _import(module_name)
+    module = load_module(module_name)
     found: object = module
     for part in attribute.split("."):
         found = getattr(found, part, None)
@@ -51,13 +50,19 @@ def load_app(name: str, settings: Settings) -> App:
     if inspect.isroutine(found):
         found = _made(name, found, settings)
     if not isinstance(found, App):
-        raise ConfigurationError(
-            f"{name} is {type(found).__name__}, neither an App nor a function that answers one"
-        )
+        what = "a class" if inspect.isclass(found) else f"of type {type(found).__name__}"
+        raise ConfigurationError(f"{name} is {what}, neither an App nor a function that makes one")
     return found
 
 
-def _import(name: str) -> object:
+def load_module(name: str) -> ModuleType:
+    """Imports a module; the working directory counts as a place to import from.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot be imported.
+    """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
     except ConfigurationError:
@@ -90,6 +95,10 @@ def _broken(name: str, error: Exception) -> ConfigurationError:
 
 def connect(settings: Settings) -> Log:
     """The log that the settings name. Raises ConfigurationError."""
+    return _kafka(settings)
+
+
+def _kafka(settings: Settings) -> Log:
     from pmstream.runtime.kafka import KafkaLog
 
     return KafkaLog(
