@@ -34,7 +34,7 @@ class Hooks:
     def take(self, call: str, who: str) -> Injection | None:
         """Answers what is to happen to this call, and counts it."""
         for each in self.planned:
-            if each.call == call and each.who in (None, who):
+            if each.left > 0 and each.call == call and each.who in (None, who):
                 each.left -= 1
                 each.hits += 1
                 self.planned = [other for other in self.planned if other.left > 0]

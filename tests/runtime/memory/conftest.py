@@ -1,0 +1,22 @@
+"""A memory log with the helpers of the contract suite."""
+
+import pytest
+
+from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.memory import MemoryLog
+from tests.contract.world import World
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def log(clock: VirtualClock) -> MemoryLog:
+    return MemoryLog(clock)
+
+
+@pytest.fixture
+def world(log: MemoryLog, clock: VirtualClock) -> World:
+    return World(log, clock, log.delete_topic)
