@@ -8,9 +8,13 @@ from pmstream.cli.output import Output, OutputOption
 
 
 def demo(
+    *,
     transfers: Annotated[int, typer.Option(min=1, help="How many transfers.")] = 2_000,
     workers: Annotated[int, typer.Option(min=1, max=6, help="Instances workers.")] = 2,
     kills: Annotated[int, typer.Option(min=0, help="Workers to kill on the way.")] = 1,
+    rate: Annotated[
+        int, typer.Option(min=0, help="Transfers a second; 0 is as fast as it goes.")
+    ] = 250,
     seed: Annotated[int, typer.Option(help="Another one makes other transfers.")] = 1,
     bootstrap_servers: Annotated[
         str | None, typer.Option(help="An existing Kafka.", show_default="one of its own")
@@ -27,4 +31,4 @@ def demo(
     from pmstream.cli.demo_play import play
     from pmstream.cli.demo_run import Plan
 
-    return play(Plan(transfers, workers, kills, seed), bootstrap_servers, output, keep=keep)
+    return play(Plan(transfers, workers, kills, rate, seed), bootstrap_servers, output, keep=keep)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pmstream.examples.bank import Encode
 from pmstream.examples.messages import MoneyTransferRequested
-from pmstream.runtime.log import Log
+from pmstream.runtime.log import Clock, Log
 
 TRANSFERS = "bank.transfers"
 ACCOUNTS = 100
@@ -38,24 +38,43 @@ class Loader:
     Args:
         log: the cluster.
         encode: writes an event.
+        clock: for the rate.
         todo: what to write.
+        rate: how many a second; 0 is as fast as it goes.
 
     Attributes:
         sent: how many are handed over.
     """
 
-    def __init__(self, log: Log, encode: Encode, todo: Sequence[MoneyTransferRequested]) -> None:
-        self._writer, self._encode, self._todo = log.writer(), encode, todo
+    def __init__(
+        self,
+        log: Log,
+        encode: Encode,
+        clock: Clock,
+        todo: Sequence[MoneyTransferRequested],
+        rate: int = 0,
+    ) -> None:
+        self._writer, self._encode, self._clock = log.writer(), encode, clock
+        self._todo, self._rate = todo, rate
+        self._began: float | None = None
         self.sent = 0
 
     def turn(self) -> None:
-        """Hands over some; the last time it waits until all are taken."""
+        """Hands over what is due; the last time it waits until all are taken."""
         if self.sent == len(self._todo):
             return
-        for each in self._todo[self.sent : self.sent + _AT_ONCE]:
+        for each in self._todo[self.sent : self.sent + self._due()]:
             value = self._encode(TRANSFERS, each)
             headers = (("event-id", each.transfer_uuid.encode()),)
             self._writer.produce(TRANSFERS, value, each.debit_account.encode(), headers)
             self.sent += 1
         if self.sent == len(self._todo):
             self._writer.flush(60)
+
+    def _due(self) -> int:
+        if not self._rate:
+            return _AT_ONCE
+        now = self._clock.monotonic()
+        if self._began is None:
+            self._began = now
+        return int((now - self._began) * self._rate) + 1 - self.sent

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pmstream.cli import demo_load, demo_run
+from pmstream.cli import demo_load, demo_run, demo_topics
 from pmstream.cli.demo_check import Verdict, check
 from pmstream.cli.demo_show import make_show
 from pmstream.cli.exits import DONE, FOUND
@@ -72,9 +72,9 @@ def _kafka(
 
 def _run(plan: demo_run.Plan, directory: Path, servers: str, show: demo_run.Show) -> dict[str, Any]:
     """The demo on a Kafka that runs; answers what is to be told."""
-    settings = Settings.load(bootstrap_servers=servers, inbox_partitions=demo_run.PARTITIONS)
+    settings = Settings.load(bootstrap_servers=servers, inbox_partitions=demo_topics.PARTITIONS)
     log, clock, codec = connect(settings), SystemClock(), Codec(app)
-    demo_run.make_topics(log, settings)
+    demo_topics.make_topics(log, clock, settings)
     show.say(f"{plan.transfers} transfers, seed {plan.seed}; logs in {directory / 'logs'}")
     todo = demo_load.transfers(plan.transfers, plan.seed)
     supervisor = demo_run.supervise(plan, directory, _BANK, servers, show.say)
@@ -82,7 +82,7 @@ def _run(plan: demo_run.Plan, directory: Path, servers: str, show: demo_run.Show
     stuck = ""
     try:
         course.await_members()
-        progress = course.run(demo_load.Loader(log, codec.encode_event, todo))
+        progress = course.run(demo_load.Loader(log, codec.encode_event, clock, todo, plan.rate))
     except demo_run.Stuck as error:
         stuck = str(error)
     finally:
@@ -90,7 +90,7 @@ def _run(plan: demo_run.Plan, directory: Path, servers: str, show: demo_run.Show
     if stuck:
         return _told(plan, course.progress(), None, stuck)
     show.say("checking what is in the topics")
-    verdict = check(log, clock, codec.decode, demo_run.NAMES, todo)
+    verdict = check(log, clock, codec.decode, demo_topics.NAMES, todo)
     return _told(plan, progress, verdict, "")
 
 

@@ -11,21 +11,16 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from pmstream.app import Names
 from pmstream.cli.demo_check import unhandled
 from pmstream.cli.demo_load import TRANSFERS, Loader
-from pmstream.config import Settings
-from pmstream.errors import ConfigurationError, PmstreamError
-from pmstream.examples.bank import BALANCES, COMMANDS, EVENTS, GROUP, MEMBER
-from pmstream.examples.transfer import app
-from pmstream.operate import starts, topics
-from pmstream.runtime.log import Clock, Log, TopicPartition, TopicSpec, Unavailable
+from pmstream.cli.demo_topics import NAMES, PARTITIONS
+from pmstream.errors import PmstreamError
+from pmstream.examples.bank import COMMANDS, EVENTS, GROUP, MEMBER
+from pmstream.runtime.log import Clock, Log, TopicPartition, Unavailable
 from pmstream.runtime.store import INSTANCE
 from pmstream.runtime.supervisor import Policy, Spec, Supervisor, worker_command
 
 APP = "pmstream.examples.transfer:app"
-NAMES = Names("bank", "transfer-money")
-PARTITIONS = 6
 
 NO_PROGRESS_SECONDS = 120.0
 """The demo fails when nothing has moved for so long."""
@@ -37,11 +32,15 @@ _CHUNK, _LAG_SECONDS, _QUIET_SECONDS = 5_000, 1.0, 1.0
 
 
 class Plan(Struct, frozen=True):
-    """What the demo is to do: so many transfers, instances workers and kills."""
+    """What the demo is to do: so many transfers, instances workers and kills.
+
+    `rate` is of transfers a second; 0 is as fast as it goes.
+    """
 
     transfers: int
     workers: int
     kills: int
+    rate: int
     seed: int
 
 
@@ -82,25 +81,6 @@ class Show:
 
 class Stuck(PmstreamError):
     """Nothing has moved for NO_PROGRESS_SECONDS, or a process manager gave up."""
-
-
-def make_topics(log: Log, settings: Settings) -> None:
-    """Makes all topics and sets the router's start.
-
-    Raises:
-        ConfigurationError: some are there already: what is in them would count.
-    """
-    known = log.topics()
-    mine = [each.spec.name for each in topics.wanted(app, log, settings)]
-    old = [topic for topic in (*mine, BALANCES) if topic in known]
-    if old:
-        raise ConfigurationError(
-            f"the cluster has topics of an earlier demo ({', '.join(old)}): delete them, or leave "
-            "out --bootstrap-servers for a Kafka of its own"
-        )
-    topics.carry_out(topics.plan(app, log, settings, create_missing=True), log)
-    log.create_topics([TopicSpec(BALANCES, PARTITIONS, {"cleanup.policy": "compact"})])
-    starts.set_starts(app, log, starts.find_starts(app, log))
 
 
 def supervise(
@@ -245,16 +225,19 @@ class Course:
                 self._killer.turn(progress.completed)
                 self._show.progress(progress)
                 if progress.completed == progress.total and self._is_quiet():
-                    return progress
+                    return self._progress(progress.seconds)
                 self._check_moving(progress)
         finally:
             self._watch.close()
 
     def progress(self) -> Progress:
         """How far it is."""
+        return self._progress(self._clock.monotonic() - self._began)
+
+    def _progress(self, seconds: float) -> Progress:
         watch = self._watch
         return Progress(
-            seconds=self._clock.monotonic() - self._began,
+            seconds=seconds,
             total=self._plan.transfers,
             sent=self._sent,
             started=len(watch.begun | watch.ended),

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from pmstream.cli.demo_check import Verdict, check, messages_of
 from pmstream.cli.demo_load import TRANSFERS, transfers
-from pmstream.cli.demo_run import NAMES
+from pmstream.cli.demo_topics import NAMES
 from pmstream.examples.bank import BALANCES, COMMANDS, EVENTS, OPENING_BALANCE
 from pmstream.examples.messages import DepositMoney, WithdrawMoney
 from pmstream.examples.transfer import app

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pmstream.cli.demo_check import Verdict, check, unhandled
 from pmstream.cli.demo_load import TRANSFERS, Loader, transfers
-from pmstream.cli.demo_run import NAMES, PARTITIONS, make_topics
+from pmstream.cli.demo_topics import NAMES, PARTITIONS, make_topics
 from pmstream.config import Settings
 from pmstream.examples.bank import COMMANDS, EVENTS, GROUP, Bank
 from pmstream.examples.transfer import app
@@ -38,9 +38,9 @@ class World:
             state_dir=directory, inbox_partitions=PARTITIONS, max_batch_records=50
         )
         self.transfers = transfers(count, seed=7)
-        make_topics(self.log, self.settings)
+        make_topics(self.log, self.clock, self.settings)
         self.bank = self.new_bank()
-        self.loader = Loader(self.log, self.codec.encode_event, self.transfers)
+        self.loader = Loader(self.log, self.codec.encode_event, self.clock, self.transfers)
         self.crashed: list[str] = []
         self._probes: dict[str, Told] = {}
         self._workers = {
