@@ -1,0 +1,96 @@
+"""The server properties of an embedded broker, and its internal topics."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from confluent_kafka.cimpl import NewTopic
+
+_COMMON = {
+    "process.roles": "broker,controller",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.share.enable": "false",
+    "log.cleaner.dedupe.buffer.size": "16777216",
+    "offsets.topic.num.partitions": "5",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+    "transaction.state.log.num.partitions": "5",
+}
+_REPLICATION = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+
+
+def server(
+    node: int,
+    ports: Sequence[int],
+    controller_ports: Sequence[int],
+    data: Path,
+    settings: Mapping[str, str],
+) -> dict[str, str]:
+    """The properties of one broker of a cluster.
+
+    Args:
+        node: its `node.id`, from 1.
+        ports: of all brokers, by node.
+        controller_ports: of all controllers, by node.
+        data: the formatted folder.
+        settings: what wins over all else.
+    """
+    listener = f"PLAINTEXT://127.0.0.1:{ports[node - 1]}"
+    voters = (f"{number}@127.0.0.1:{port}" for number, port in enumerate(controller_ports, 1))
+    return {
+        **_COMMON,
+        **_replicated(len(ports)),
+        "node.id": str(node),
+        # Static voters: their addresses stand here only, not in the data as those of a dynamic
+        # quorum (KIP-853) do, so the same data starts on other ports.
+        "controller.quorum.voters": ",".join(voters),
+        "listeners": f"{listener},CONTROLLER://127.0.0.1:{controller_ports[node - 1]}",
+        "advertised.listeners": listener,
+        "log.dirs": str(data),
+        **settings,
+    }
+
+
+def _replicated(brokers: int) -> dict[str, str]:
+    """All topics survive the loss of one of three brokers."""
+    factor, in_sync = str(brokers), str(min(brokers, 2))
+    return {
+        "default.replication.factor": factor,
+        "min.insync.replicas": in_sync,
+        **{f"{topic}.replication.factor": factor for topic in _REPLICATION},
+        **{f"{topic}.min.isr": in_sync for topic in _REPLICATION if topic != "offsets.topic"},
+    }
+
+
+def internal_topics(properties: Mapping[str, str]) -> list[NewTopic]:
+    """What brokers make at the first use of a group and of a transaction, with the same settings.
+
+    Made early, no client waits a second for its coordinator to appear.
+    """
+    same = {"cleanup.policy": "compact", "segment.bytes": str(100 << 20)}
+    in_sync = properties["transaction.state.log.min.isr"]
+    return [
+        NewTopic(
+            "__consumer_offsets",
+            int(properties["offsets.topic.num.partitions"]),
+            int(properties["offsets.topic.replication.factor"]),
+            config={**same, "compression.type": "producer"},
+        ),
+        NewTopic(
+            "__transaction_state",
+            int(properties["transaction.state.log.num.partitions"]),
+            int(properties["transaction.state.log.replication.factor"]),
+            config={**same, "compression.type": "uncompressed", "min.insync.replicas": in_sync},
+        ),
+    ]
+
+
+def write(properties: Mapping[str, str], path: Path) -> None:
+    """Writes a Java properties file."""
+    lines = (
+        f"{name}={value.replace(chr(92), chr(92) * 2)}\n" for name, value in properties.items()
+    )
+    path.write_text("".join(lines))
