@@ -8,7 +8,7 @@ import pytest
 from pmstream.core import failure
 from pmstream.core.engine import Outcome
 from pmstream.core.instance import Condition, Wait
-from tests.core.kit import START, Boom, Do, Happened, Seen, answers
+from tests.core.kit import START, Boom, Do, Happened, Scripted, Seen, Shell, answers
 from tests.core.scenes import command_fails, event_fails, route_fails
 
 
@@ -135,3 +135,27 @@ def test_the_context_of_replacements_is_for_the_first_of_them() -> None:
     assert shell.emitted == ["a", "y"]
     assert [each.context for each in shell.manager.contexts] == [{}, {"n": 1}]
     assert [each.attempts for each in shell.manager.contexts] == [1, 2]
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (Boom("\ud800"), "\\ud800"),
+        (Boom("x" * 5_000), "x" * 2_000),
+        (Mute(), "<Mute that has no text>"),
+    ],
+)
+def test_any_error_has_a_text_that_can_be_stored(error: Exception, text: str) -> None:
+    class Raises(Scripted):
+        def handle(self, state: Seen, event: Happened, *args: Any) -> Any:
+            raise error
+
+    shell = Shell(Raises(answers(failure.Park())))
+    shell.arrive(Happened("it"))
+
+    assert shell.work.error_text == shell.work.reason == text
