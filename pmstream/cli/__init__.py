@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pmstream import __version__
-from pmstream.cli import demo, instances, messages, run, schemas, topics
+from pmstream.cli import demo, dev, instances, messages, run, schemas, topics
 from pmstream.cli.exits import Group
 
 root = typer.Typer(
@@ -45,6 +45,7 @@ root.command()(messages.consume)
 root.add_typer(topics.commands, name="topics", help="Make, check and list an app's topics.")
 root.add_typer(instances.commands, name="instances", help="Look at instances.")
 root.add_typer(schemas.commands, name="schemas", help="Message types and Avro schemas.")
+root.add_typer(dev.commands, name="dev", help="For development.")
 root.command()(demo.demo)
 
 

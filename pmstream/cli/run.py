@@ -1,24 +1,24 @@
 """`pmstream run` and the hidden `pmstream worker`: the supervisor, and one worker of it."""
 
+import logging
 import os
 import signal
 import socket
 import stat
-import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pmstream.app import App
+from pmstream.cli import exits, logs
 from pmstream.cli.loading import AppName, connect, load_app
-from pmstream.cli.logs import set_up
 from pmstream.config import Settings
 from pmstream.core.process import LEGAL_NAME
 from pmstream.errors import ConfigurationError, Stopped
-from pmstream.operate import topics
+from pmstream.operate import starts, topics
 from pmstream.runtime.supervisor import Policy, Restart, Spec, Supervisor, worker_command
 
 
@@ -60,20 +60,23 @@ def run(
     settings = Settings.load()
     the_app = load_app(app, settings)
     specs = _specs(the_app, role, name or socket.gethostname(), workers, routers)
+    logs.set_up(app=the_app.name)
+    tell = logging.getLogger(logs.SUPERVISOR).info
     _check_topics(the_app, app, settings)
     supervisor = Supervisor(
         specs,
         worker_command(app),
         Policy(restart, max_restarts, within, settings.shutdown_timeout_s),
-        lambda line: print(line, file=sys.stderr, flush=True),
+        tell,
     )
     _on_signals(supervisor.stop)
-    for spec in specs:
-        line = f"{spec.process_manager} {spec.role} {spec.name}: starts"
-        print(line, file=sys.stderr, flush=True)
+    tell(
+        "starts %s", ", ".join(f"{each.process_manager} {each.role} {each.name}" for each in specs)
+    )
     given_up = supervisor.run()
     if given_up:
         raise Stopped("\n".join(f"{manager} stopped: {why}" for manager, why in given_up.items()))
+    tell("ended, as asked")
 
 
 def _specs(app: App, role: Roles, name: str, workers: int, routers: int) -> list[Spec]:
@@ -94,15 +97,21 @@ def _specs(app: App, role: Roles, name: str, workers: int, routers: int) -> list
 
 def _check_topics(app: App, name: str, settings: Settings) -> None:
     """Tells what no restart would mend, before any worker starts."""
-    plan = topics.plan(app, connect(settings), settings)
-    missing = [spec.name for spec in plan.create]
-    faults = list(plan.faults)
-    if missing:
-        faults.append(
-            f"topic {', '.join(missing)} does not exist: run `pmstream topics ensure {name}`"
-        )
+    log = connect(settings)
+    plan, found = topics.plan(app, log, settings), starts.find_starts(app, log)
+    faults = [*plan.faults, *found.faults]
+    lacking = [f"topic {spec.name}" for spec in plan.create]
+    lacking += [f"a start of {each.process_manager} in {each.topic}" for each in found.new]
+    if lacking:
+        faults.append(f"there is no {', no '.join(lacking)}: run `pmstream topics ensure {name}`")
     if faults:
         raise ConfigurationError(*faults)
+    if plan.differences:
+        logging.getLogger(logs.SUPERVISOR).warning(
+            "%d topic settings differ: `pmstream topics check %s` shows them",
+            len(plan.differences),
+            name,
+        )
 
 
 def worker(
@@ -125,28 +134,26 @@ def worker(
     the_app.manager(process_manager)
     if role not in ROLES:
         raise ConfigurationError(f"role is {role!r}; it is {' or '.join(ROLES)}")
-    told = set_up(the_app.name, process_manager, role, name)
+    logs.set_up(app=the_app.name, pm=process_manager, role=role, worker=name)
     stop = _Flag()
     _on_signals(stop.set)
     if _is_pipe(0):
         end_with_parent(stop.set, settings.shutdown_timeout_s)
-    lock = None
-    if role == INSTANCES:
-        folder = _state_folder(settings, the_app, process_manager, name)
-        lock = lock_directory(folder, settings.shutdown_timeout_s)
-    try:
-        made = make_worker(
-            the_app, process_manager, role, name, connect(settings), settings, SystemClock(), told
-        )
-        told("started", -1, f"process {os.getpid()}")
-        made.run(lambda: stop.is_set)
-        told("ended", -1, "as asked")
-    except Stopped as error:
-        told("stopped", -1, str(error))
-        raise
-    finally:
-        if lock is not None:
-            lock.close()
+    with ExitStack() as stack:
+        if role == INSTANCES:
+            folder = settings.state_dir / the_app.name / process_manager / name
+            stack.enter_context(lock_directory(folder, settings.shutdown_timeout_s))
+        try:
+            log, clock = connect(settings), SystemClock()
+            made = make_worker(
+                the_app, process_manager, role, name, log, settings, clock, logs.told
+            )
+            logs.told("started", -1, f"process {os.getpid()}")
+            made.run(lambda: stop.is_set)
+        except Exception as error:
+            logs.ended(error)
+            raise typer.Exit(exits.code(error)) from error
+    logs.told("ended", -1, "as asked")
 
 
 class _Flag:
@@ -155,10 +162,6 @@ class _Flag:
 
     def set(self) -> None:
         self.is_set = True
-
-
-def _state_folder(settings: Settings, app: App, process_manager: str, name: str) -> Path:
-    return settings.state_dir / app.name / process_manager / name
 
 
 def _on_signals(stop: Callable[[], None]) -> None:
