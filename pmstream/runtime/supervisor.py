@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +57,13 @@ class _Child:
         self.start_at = 0.0
         self.backoff = _FIRST_BACKOFF_SECONDS
         self.started = 0.0
+        self.done = False
+
+    def forget(self) -> None:
+        """The process has ended: its pipe is closed."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process = None
 
 
 class Supervisor:
@@ -97,12 +105,16 @@ class Supervisor:
         """
         while not self._stopping:
             self.turn()
-            alive = [each for each in self._children if not self._is_given_up(each)]
-            if not alive and self._policy.restart is not Restart.TEMPORARY:
+            if self.is_over and self._policy.restart is not Restart.TEMPORARY:
                 break
             time.sleep(_POLL_SECONDS)
         self.end()
         return self.stopped
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no worker runs or will run again."""
+        return all(self._is_over(each) for each in self._children)
 
     def stop(self) -> None:
         """Asks `run` to end all workers and return; safe in a signal handler."""
@@ -111,7 +123,7 @@ class Supervisor:
     def turn(self) -> None:
         """Starts what is to be started, takes note of what ended."""
         for child in self._children:
-            if self._is_given_up(child):
+            if self._is_over(child):
                 continue
             if child.process is None:
                 if time.monotonic() >= child.start_at:
@@ -131,8 +143,8 @@ class Supervisor:
         """Ends all workers: politely, then by force after the shutdown timeout."""
         self._end(self._children)
 
-    def _is_given_up(self, child: _Child) -> bool:
-        return child.spec.process_manager in self.stopped
+    def _is_over(self, child: _Child) -> bool:
+        return child.done or child.spec.process_manager in self.stopped
 
     def _start(self, child: _Child) -> None:
         with ExitStack() as stack:
@@ -151,13 +163,15 @@ class Supervisor:
         child.started = time.monotonic()
 
     def _ended(self, child: _Child, code: int) -> None:
-        child.process = None
+        child.forget()
         spec, now = child.spec, time.monotonic()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         self._told(f"{spec.process_manager} {spec.role} {spec.name}: ended, {how}")
-        clean = code == 0
         restart = self._policy.restart
-        if restart is Restart.TEMPORARY or (restart is Restart.TRANSIENT and clean):
+        if restart is not Restart.PERMANENT and code == 0:
+            child.done = True
+            return
+        if restart is Restart.TEMPORARY:
             self._give_up(spec, f"{spec.role} {spec.name} ended ({how}); it is {restart}")
             return
         recent = self._restarts.setdefault(spec.process_manager, deque())
@@ -196,7 +210,7 @@ class Supervisor:
                 process.kill()
                 process.wait()
         for each in children:
-            each.process = None
+            each.forget()
 
 
 def worker_command(app: str, *options: str) -> Callable[[Spec], Sequence[str]]:
@@ -225,7 +239,6 @@ def end_with_parent(stop: Callable[[], None], grace_s: float) -> None:
         stop: asks the worker to drain.
         grace_s: how long it may take before the process ends itself.
     """
-    import threading
 
     def watch() -> None:
         while os.read(0, 4096):
