@@ -65,7 +65,7 @@ def _kafka(
     from pmstream import devkafka
 
     show.say("starting Apache Kafka")
-    with devkafka.Cluster(directory=directory / "kafka") as cluster:
+    with devkafka.Cluster(directory=directory / "kafka", progress=show.say) as cluster:
         show.say(f"Apache Kafka {devkafka.VERSION} at {cluster.bootstrap_servers}")
         yield cluster.bootstrap_servers, devkafka.VERSION
 
