@@ -33,7 +33,8 @@ def play(plan: demo_run.Plan, bootstrap_servers: str | None, output: Output, *, 
         output: of the summary.
         keep: keep the run directory although all is well.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, _interrupt)
     directory = Path(tempfile.mkdtemp(prefix="pmstream-demo-"))
     good = False
     try:
