@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from pmstream.core import process
@@ -67,6 +66,7 @@ class App:
         self.commands = {topic: _topic(keys) for topic, keys in commands.items()}
         self.process_managers = {manager.name: manager for manager in process_managers}
         faults = [*_faults(self), *_duplicates(process_managers)]
+        faults += [fault for manager in process_managers for fault in process.check(manager)]
         if faults:
             raise ConfigurationError(*faults)
 
@@ -99,10 +99,9 @@ def _faults(app: App) -> Iterable[str]:
             yield f"topic {topic!r} is not a legal Kafka topic name"
     if not app.process_managers:
         yield f"app {app.name} has no process managers"
-    type_faults = [*_type_faults("event", app.events), *_type_faults("command", app.commands)]
-    yield from type_faults or _key_faults(app.commands)
-    for manager in app.process_managers.values():
-        yield from process.check(manager)
+    yield from _type_faults("event", app.events)
+    yield from _type_faults("command", app.commands)
+    yield from _key_faults(app.commands)
 
 
 def _type_faults(kind: str, topics: Mapping[str, Topic]) -> Iterable[str]:
@@ -111,12 +110,16 @@ def _type_faults(kind: str, topics: Mapping[str, Topic]) -> Iterable[str]:
         if topic.format not in FORMATS:
             yield f"topic {name}: format {topic.format!r} is none of {', '.join(FORMATS)}"
         for each in topic.types:
-            if not (isinstance(each, type) and issubclass(each, Struct)):
+            if not _is_struct(each):
                 yield f"topic {name}: {each!r} is not a msgspec.Struct type"
             elif not isinstance(getattr(each, "__schema__", None), str):
                 yield f"topic {name}: {each.__name__} has no __schema__ (its Avro full name)"
             if kind == "command" and home.setdefault(each, name) != name:
                 yield f"command {each.__name__} stands in two topics, {home[each]} and {name}"
+
+
+def _is_struct(candidate: object) -> bool:
+    return isinstance(candidate, type) and issubclass(candidate, Struct)
 
 
 def _key_faults(commands: Mapping[str, Topic]) -> Iterable[str]:
@@ -125,7 +128,7 @@ def _key_faults(commands: Mapping[str, Topic]) -> Iterable[str]:
             key = topic.keys.get(each)
             if key is None:
                 yield f"topic {name}: {each.__name__} needs a key field: {{{each.__name__}: ...}}"
-            elif key not in {field.name for field in msgspec.structs.fields(each)}:
+            elif _is_struct(each) and key not in each.__struct_fields__:
                 yield f"topic {name}: {each.__name__} has no key field {key!r}"
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from pmstream.app import Names
 from pmstream.core import engine
-from pmstream.core.engine import Arrived, Coder, Due, Halt, Outcome, Step, Waiting
+from pmstream.core.engine import Arrived, Coder, Due, Halt, Outcome, Step, Take, Waiting
 from pmstream.core.messages import Routed
 from pmstream.core.process import Callbacks
 from pmstream.core.routing import CREATING
@@ -153,17 +153,18 @@ class Partition:
 
     def _step(self, uuid: str, input: engine.Input, now: int) -> bool:
         """Runs an input, then what of the backlog follows from it; False when it must not count."""
-        for drained in range(DRAIN_LIMIT):
+        drained = 0
+        while True:
             step = self._advance(uuid, input, now)
             if step.halt is not None:
                 self.halt = step.halt
                 return drained > 0
             self._absorb(uuid, step)
             entry = self._overlay.entry(uuid, step.take)
-            if entry is None:
-                break
+            if entry is None or (drained >= DRAIN_LIMIT and step.take is Take.FIRST):
+                return True  # a backlog that is left is a due entry: it goes on in the next batch
             input = Waiting(entry)
-        return True  # what is left of the backlog is a due entry: it goes on in the next batch
+            drained += 1
 
     def _advance(self, uuid: str, input: engine.Input, now: int) -> Step:
         setup = self._setup
