@@ -130,7 +130,7 @@ def _print(summary: dict[str, Any], output: Output) -> None:
     print(
         f"{summary['completed']} of {summary['transfers']} transfers completed in "
         f"{summary['seconds']} s ({rate:,.0f}/s) on Kafka {summary['kafka']}, "
-        f"{summary['kills']} workers killed on the way."
+        f"{summary['kills']} {'worker' if summary['kills'] == 1 else 'workers'} killed on the way."
     )
     for fault in summary.get("faults", ()):
         print(f"WRONG: {fault}")

@@ -133,12 +133,16 @@ class Watch:
             if record.key is not None and record.key[:1] == INSTANCE:
                 (self.ended if record.value is None else self.begun).add(record.key)
         if self._clock.monotonic() >= self._lags_at:
-            self.lags = {
-                "router": self._lag(NAMES.group("router"), TRANSFERS, EVENTS),
-                "instances": self._lag(NAMES.group("instances"), NAMES.inbox),
-                "bank": self._lag(GROUP, COMMANDS),
-            }
+            self.ask_lags()
             self._lags_at = self._clock.monotonic() + _LAG_SECONDS
+
+    def ask_lags(self) -> None:
+        """Brings `lags` up to date."""
+        self.lags = {
+            "router": self._lag(NAMES.group("router"), TRANSFERS, EVENTS),
+            "instances": self._lag(NAMES.group("instances"), NAMES.inbox),
+            "bank": self._lag(GROUP, COMMANDS),
+        }
 
     def _lag(self, group: str, *topics: str) -> int:
         places = [TopicPartition(topic, n) for topic in topics for n in range(PARTITIONS)]
@@ -225,7 +229,10 @@ class Course:
                 self._killer.turn(progress.completed)
                 self._show.progress(progress)
                 if progress.completed == progress.total and self._is_quiet():
-                    return self._progress(progress.seconds)
+                    self._watch.ask_lags()
+                    progress = self._progress(progress.seconds)
+                    self._show.progress(progress)
+                    return progress
                 self._check_moving(progress)
         finally:
             self._watch.close()

@@ -2,8 +2,10 @@
 
 from collections import deque
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 
 from pmstream.cli import demo_run
 
@@ -59,43 +61,35 @@ class Lines(demo_run.Show):
 
 
 class Bars(demo_run.Show):
-    """Three bars that live: sent, started, completed."""
+    """Three bars that live, and the moment below them."""
 
     def __init__(self, console: Console) -> None:
         self._rate = Rate()
         self._bars = Progress(
-            TextColumn("{task.description:>10}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}"),
-            console=console,
+            TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), console=console
         )
         self._tasks = {
-            each: self._bars.add_task(each, total=None, state="", visible=False)
+            each: self._bars.add_task(each, total=None, visible=False)
             for each in ("sent", "started", "completed")
         }
-        self._bars.start()
+        self._live = Live(console=console, refresh_per_second=8)
+        self._live.start()
 
     def say(self, text: str) -> None:
         """Prints it above the bars."""
-        self._bars.console.print(text, markup=False, highlight=False)
+        self._live.console.print(text, markup=False, highlight=False)
 
     def progress(self, progress: demo_run.Progress) -> None:
         """Moves the bars."""
-        rate = self._rate.of(progress)
         for name, task in self._tasks.items():
-            last = name == "completed"
-            self._bars.update(
-                task,
-                completed=getattr(progress, name),
-                total=progress.total,
-                visible=True,
-                state=state(progress, rate) if last else "",
-            )
+            done = getattr(progress, name)
+            self._bars.update(task, completed=done, total=progress.total, visible=True)
+        now = Text(f"{progress.seconds:7.1f} s  {state(progress, self._rate.of(progress))}")
+        self._live.update(Group(self._bars, now))
 
     def close(self) -> None:
         """Leaves the bars as they are."""
-        self._bars.stop()
+        self._live.stop()
 
 
 def make_show() -> demo_run.Show:
