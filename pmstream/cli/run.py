@@ -101,7 +101,7 @@ def _check_topics(app: App, name: str, settings: Settings) -> None:
     plan, found = topics.plan(app, log, settings), starts.find_starts(app, log)
     faults = [*plan.faults, *found.faults]
     lacking = [f"topic {spec.name}" for spec in plan.create]
-    lacking += [f"a start of {each.process_manager} in {each.topic}" for each in found.new]
+    lacking += [f"start of {each.process_manager} in {each.topic}" for each in found.new]
     if lacking:
         faults.append(f"there is no {', no '.join(lacking)}: run `pmstream topics ensure {name}`")
     if faults:

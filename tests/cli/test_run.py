@@ -1,0 +1,233 @@
+"""`pmstream run` and its workers: what stops them before they start, and on a real Kafka."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pmstream.devkafka import Cluster
+from pmstream.runtime.memory import MemoryLog
+from pmstream.runtime.store import lock_directory
+from tests.cli.conftest import APP, Pmstream
+
+ROOT = Path(__file__).parents[2]
+PM = "transfer-money"
+WORKER = (APP, PM, "instances", "host-1")
+
+SHOP = """
+from pmstream import App
+from pmstream.examples.transfer import TransferMoney, app as bank
+
+class Picky(TransferMoney):
+    def handle(self, state, event, metadata):
+        if getattr(event, "reference", "") == "bad":
+            raise ValueError("a bad one")
+        return super().handle(state, event, metadata)
+
+def make_app(settings):
+    return App(
+        name="{name}",
+        schemas=bank.schemas,
+        events={{"{name}.transfers": bank.events["bank.transfers"]}},
+        commands={{"{name}.commands": bank.commands["bank.account-commands"]}},
+        process_managers=[Picky()],
+    )
+"""
+
+
+class Shell:
+    """Runs `python -m pmstream` as a user would."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.running: list[subprocess.Popen[str]] = []
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pmstream", *arguments],
+            cwd=self._folder,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.running.append(process)
+        return process
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+
+@pytest.fixture
+def shell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    monkeypatch.setenv("PMSTREAM_SHUTDOWN_TIMEOUT_S", "5")
+    found = Shell(folder)
+    yield found
+    for process in found.running:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+# What stops them before anything runs
+
+
+def test_run_tells_what_topics_are_missing(pmstream: Pmstream, log: MemoryLog) -> None:
+    result = pmstream("run", APP)
+
+    assert result.exit_code == 2
+    assert "source topic bank.transfers does not exist" in result.stderr
+    assert f"run `pmstream topics ensure {APP}`" in result.stderr
+
+
+def test_run_tells_that_there_is_no_start(pmstream: Pmstream, bank: MemoryLog) -> None:
+    bank.forget_positions(f"bank.{PM}.router")
+
+    result = pmstream("run", APP)
+
+    assert result.exit_code == 2
+    assert f"there is no start of {PM} in bank.transfers" in result.stderr
+
+
+def test_run_refuses_a_name_that_kafka_would(pmstream: Pmstream, bank: MemoryLog) -> None:
+    result = pmstream("run", APP, "--name", "host 1")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("pmstream: worker name 'host 1' is not 1 to 100 of letters")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((APP, "nobody", "router", "a"), "app bank has no process manager 'nobody'; it has "),
+        ((APP, PM, "boss", "a"), "role is 'boss'; it is router or instances"),
+    ],
+)
+def test_a_worker_that_cannot_be(
+    pmstream: Pmstream, log: MemoryLog, arguments: tuple[str, ...], text: str
+) -> None:
+    result = pmstream("worker", *arguments)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"pmstream: {text}")
+
+
+def test_a_state_directory_that_cannot_be_written(
+    shell: Shell, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "file").touch()
+    shell.environment["PMSTREAM_STATE_DIR"] = "file/state"
+
+    code, _, err = shell.run("worker", *WORKER)
+
+    assert code == 2
+    assert err == (
+        f"pmstream: state directory file/state/bank/{PM}/host-1 cannot be used: Not a directory; "
+        "set PMSTREAM_STATE_DIR to a writable directory\n"
+    )
+
+
+def test_a_state_directory_that_is_in_use(shell: Shell, folder: Path) -> None:
+    shell.environment["PMSTREAM_SHUTDOWN_TIMEOUT_S"] = "0.1"
+    with lock_directory(folder / "state" / "bank" / PM / "host-1", 0):
+        code, _, err = shell.run("worker", *WORKER)
+
+    assert code == 75
+    assert f"is held by process {os.getpid()}; stop that one" in err
+
+
+@pytest.mark.slow
+def test_kafka_that_cannot_be_reached(shell: Shell) -> None:
+    shell.environment["PMSTREAM_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
+
+    code, out, err = shell.run("topics", "list", APP)
+
+    assert (code, out) == (69, "")
+    assert err.startswith("pmstream: Kafka at 127.0.0.1:1 cannot be reached: ")
+    assert len(err.splitlines()) == 1
+
+
+# On a real Kafka
+
+
+def lines(process: subprocess.Popen[str]) -> list[dict[str, str]]:
+    """What an ended process logged."""
+    _, err = process.communicate(timeout=60)
+    return [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture
+def shop(kafka: Cluster, shell: Shell, folder: Path, request: pytest.FixtureRequest) -> str:
+    """APP of a shop with topics of its own, and one transfer asked for."""
+    shell.environment["PMSTREAM_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
+    name = f"shop{abs(hash(request.node.nodeid)) % 10**9}"
+    (folder / "shop.py").write_text(SHOP.format(name=name))
+    assert shell.run("topics", "ensure", "shop:make_app", "--create-missing")[0] == 0
+    produce(shell, name, "good")
+    return name
+
+
+def produce(shell: Shell, name: str, reference: str) -> None:
+    transfer = {
+        "transfer_uuid": reference,
+        "debit_account": "1",
+        "credit_account": "2",
+        "amount": 3,
+        "reference": reference,
+    }
+    code, _, err = shell.run(
+        *("produce", "shop:make_app", f"{name}.transfers"),
+        *("--type", "MoneyTransferRequested", "--json", json.dumps(transfer)),
+    )
+    assert code == 0, err
+
+
+def test_an_app_runs_until_it_is_told_to_end(shell: Shell, shop: str) -> None:
+    running = shell.start("run", "shop:make_app", "--name", "host")
+    code, out, _ = shell.run(
+        "consume", "shop:make_app", f"{shop}.commands", "--follow", "--limit", "1", "-o", "json"
+    )
+    running.send_signal(signal.SIGINT)
+    told = lines(running)
+    shown = shell.run("instances", "show", shop, PM, "good", "-o", "json")
+
+    assert code == 0
+    assert json.loads(out)["value"] == {"account_number": "1", "transfer_uuid": "good", "amount": 3}
+    assert running.returncode == 0
+    assert {(each["what"], each["role"], each["worker"]) for each in told if "role" in each} >= {
+        ("started", "router", "host-1"),
+        ("ended", "router", "host-1"),
+        ("started", "instances", "host-1"),
+        ("ended", "instances", "host-1"),
+    }
+    assert json.loads(shown[1])["state"]["status"] == "withdraw"
+
+
+def test_a_process_manager_that_stops_ends_the_run_with_its_reason(shell: Shell, shop: str) -> None:
+    produce(shell, shop, "bad")
+
+    code, _, err = shell.run("run", "shop:make_app", "--max-restarts", "0")
+
+    assert code == 70
+    assert "ValueError: a bad one" in err
+    assert err.splitlines()[-1].startswith(f"pmstream: {PM} stopped: more than 0 restarts in 60 s")
+
+
+def test_a_worker_ends_politely(shell: Shell, shop: str) -> None:
+    worker = shell.start("worker", "shop:make_app", PM, "router", "a")
+    shell.run("consume", "shop:make_app", f"{shop}.{PM}.inbox", "--follow", "--limit", "1")
+    worker.terminate()
+
+    told = lines(worker)
+
+    assert worker.returncode == 0
+    assert told[-1]["what"] == "ended"
