@@ -1,10 +1,10 @@
 """The logs that the contract is checked on."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
+from pmstream.devkafka import Cluster
 from pmstream.runtime.clock import SystemClock, VirtualClock
 from pmstream.runtime.log import Log
 from pmstream.runtime.memory import MemoryLog
@@ -28,16 +28,18 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @pytest.fixture(scope="session")
-def kafka_log(kafka: Any) -> tuple[Log, DeleteTopic]:
+def kafka_log(kafka: Cluster) -> tuple[Log, DeleteTopic]:
     """The log on the tests' broker, and how its topics are deleted."""
     from confluent_kafka.admin import AdminClient
 
     from pmstream.runtime.kafka import KafkaLog
 
-    servers = kafka if isinstance(kafka, str) else kafka.bootstrap_servers
+    servers = kafka.bootstrap_servers
     admin = AdminClient({"bootstrap.servers": servers})
 
     def delete_topic(name: str) -> None:
         admin.delete_topics([name])[name].result(30)
 
-    return KafkaLog(servers, session_timeout_ms=6_000), delete_topic
+    # A topic that nobody knows is an error after a second: five, the default, only costs time.
+    properties = {"topic.metadata.propagation.max.ms": "1000"}
+    return KafkaLog(servers, properties, session_timeout_ms=6_000), delete_topic

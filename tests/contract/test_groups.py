@@ -56,6 +56,19 @@ def test_a_second_member_gets_its_share_after_the_first_gave_it_back(world: Worl
     assert one.outside == two.outside == 0
 
 
+def test_what_the_first_gives_back_late_is_assigned_all_the_same(world: World) -> None:
+    topic, group = world.topic(4), world.name("group")
+    one = world.joined([topic], group)
+    world.gather_until(lambda: len(one.owned) == 4, one)
+    two = world.member(group, [topic])
+    world.gather_until(lambda: len(world.log.members(group)) == 2, two)
+    for _ in range(5):
+        two.gather()
+    assert two.owned == set()
+
+    world.gather_until(lambda: len(one.owned) == len(two.owned) == 2, one, two)
+
+
 def test_what_was_kept_reads_on_through_a_rebalance(world: World) -> None:
     topic, group = world.topic(2), world.name("group")
     partitions = [TopicPartition(topic, number) for number in range(2)]

@@ -166,3 +166,28 @@ def test_positions_in_no_partition_are_refused_all_of_them(
         world.log.set_positions(group, positions)
 
     assert world.log.last_committed(group, [source]) == {}
+
+
+def test_of_two_transactions_the_position_that_was_sent_last_counts(
+    world: World, member: Member, source: TopicPartition
+) -> None:
+    one, two = world.producer(), world.producer()
+    for producer, position in ((one, 5), (two, 6)):
+        producer.begin()
+        world.send(producer, member.consumer.membership(), source, Committed(position))
+
+    world.commit(two)
+    with pytest.raises(OffsetPending):
+        member.consumer.committed(source, 0.3)
+    world.commit(one)
+
+    assert world.committed(member, source) == Committed(6)
+
+
+def test_positions_go_with_their_topic(world: World, source: TopicPartition) -> None:
+    group = world.name("group")
+    world.log.set_positions(group, {source: Committed(1)})
+
+    world.delete_topic(source.topic)
+
+    world.until(lambda: world.log.last_committed(group, [source]) == {}, lambda: None)

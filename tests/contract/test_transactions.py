@@ -130,6 +130,19 @@ def test_a_producer_is_told_where_its_record_stands_by_the_commit(world: World) 
     world.commit(producer)
 
 
+def test_what_an_abort_found_unsent_is_never_sent(world: World) -> None:
+    partition, producer = world.partition(), world.producer()
+    producer.begin()
+    producer.produce(partition.topic, b"unsent", b"key", (), 0)
+
+    world.abort(producer)
+    world.stage(producer, partition, [b"next"])
+    world.commit(producer)
+
+    world.until(lambda: b"next" in world.values(partition), lambda: None)
+    assert world.values(partition) == [b"next"]
+
+
 def test_an_empty_transaction_leaves_nothing(world: World) -> None:
     partition, producer = world.partition(), world.producer()
 

@@ -214,10 +214,8 @@ class Broker:
 
     def register(self, transactional_id: str) -> int:
         """Makes the caller the only user of the id; answers the epoch. Raises Again."""
-        owner = self._owners.setdefault(transactional_id, Owner())
         self.end_open(transactional_id)
-        owner.epoch += 1
-        return owner.epoch
+        return self._owners[transactional_id].epoch
 
     def end_open(self, transactional_id: str) -> None:
         """Aborts what the id has open and fences its user. Raises Again."""

@@ -245,6 +245,19 @@ def test_a_rotation_moves_every_partition(world: World, log: MemoryLog) -> None:
     world.gather_until(lambda: one.owned == second and two.owned == first, one, two)
 
 
+def test_a_static_member_replaced_before_it_gave_back_frees_it(world: World) -> None:
+    topic, group = world.topic(4), world.name("group")
+    old, other = world.member(group, [topic], "name"), world.member(group, [topic], "other")
+    world.gather_until(lambda: len(old.owned) == 4, old)
+    for _ in range(3):
+        other.gather()
+    assert other.owned == set()
+
+    new = world.member(group, [topic], "name")
+
+    world.gather_until(lambda: len(new.owned) == len(other.owned) == 2, other, new)
+
+
 def test_positions_may_expire(world: World, log: MemoryLog) -> None:
     topic, group = world.topic(2), world.name("group")
     positions = {TopicPartition(topic, number): Committed(number + 1) for number in range(2)}
