@@ -32,8 +32,9 @@ def _options(
 ) -> None:
     """Process managers (sagas) on Apache Kafka, exactly once.
 
-    Settings come from the environment (PMSTREAM_BOOTSTRAP_SERVERS ...), pmstream.toml, or secret
-    files. Exit codes: 0 done, 1 found something wrong, 2 usage or configuration,
+    Settings come from PMSTREAM_* variables, pmstream.toml, or secret files.
+
+    Exit codes: 0 done, 1 found something wrong, 2 usage or configuration.
     69 Kafka unreachable, 70 a process manager stopped, 75 try again.
     """
 

@@ -1,5 +1,6 @@
 """`pmstream instances`: what the changelog tells of the instances of a process manager."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -84,7 +85,8 @@ def _names(app: str, process_manager: str, settings: Settings) -> Names:
 
 def _row(seen: instances.Seen) -> dict[str, Any]:
     row = _plain(seen)
-    return {**row, "error": row["error"] or None, "reason": row["reason"] or None}
+    due = datetime.fromtimestamp(seen.due / 1000, UTC).isoformat() if seen.due else ""
+    return {**row, **{name: row[name] or None for name in ("error", "reason")}, "due": due or None}
 
 
 def _plain(value: object) -> Any:

@@ -13,7 +13,7 @@ import typer
 
 from pmstream.cli import exits
 from pmstream.cli.loading import AppName, connect, load_app
-from pmstream.cli.output import Output, OutputOption, print_json
+from pmstream.cli.output import Output, OutputOption, counted, print_json
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
 from pmstream.operate import messages
@@ -81,7 +81,7 @@ def _write(
 ) -> int:
     writer, begin, count = log.writer(), time.monotonic(), 0
     try:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(counted(lines, "messages"), 1):
             if not line.strip():
                 continue
             try:

@@ -1,13 +1,16 @@
 """How reports are shown: a table for people, JSON for programs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+
+T = TypeVar("T")
 
 
 class Output(StrEnum):
@@ -40,6 +43,17 @@ def show(rows: Sequence[dict[str, Any]], output: Output) -> None:
 def print_json(value: Any) -> None:
     """One line of JSON, at once."""
     print(json.dumps(value, default=str), flush=True)
+
+
+def counted(things: Iterable[T], what: str) -> Iterator[T]:
+    """The same things, their number shown meanwhile on a terminal's standard error."""
+    shown = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.completed} {task.description}"))
+    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        for thing in things:
+            yield thing
+            bar.advance(task)
 
 
 def console() -> Console:

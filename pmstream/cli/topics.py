@@ -79,7 +79,9 @@ def _agree(found: starts.Starts, *, yes: bool) -> None:
             f"{found.past} past events would be handled and nobody can be asked: repeat it with "
             '--yes, or set start_from="current"'
         )
-    typer.confirm("Go on?", abort=True)
+    if not typer.confirm("Go on?"):
+        print("nothing was done")
+        raise typer.Exit(exits.FOUND)
 
 
 @commands.command()

@@ -100,7 +100,9 @@ def wanted(app: App, log: Log, settings: Settings) -> list[Wanted]:
     count, copies = settings.inbox_partitions, settings.replication
     theirs = [(Role.SOURCE, topic) for topic in app.events]
     theirs += [(Role.COMMANDS, topic) for topic in app.commands]
-    all_of_them = [Wanted(role, TopicSpec(name, count, durable, copies)) for role, name in theirs]
+    # Said aloud, because the inbox must hold what they hold, whatever the broker's default is.
+    plain = {"max.message.bytes": str(_DEFAULT_MESSAGE_BYTES), **durable}
+    all_of_them = [Wanted(role, TopicSpec(name, count, plain, copies)) for role, name in theirs]
     for manager in app.process_managers:
         names = Names(app.name, manager)
         twins = [existing[name] for name in (names.inbox, names.changelog) if name in existing]

@@ -1,7 +1,9 @@
 """The command line in this process, on a log in memory."""
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from pmstream.cli import loading, root
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 
+ROOT = Path(__file__).parents[2]
 APP = "pmstream.examples.transfer:app"
 
 Pmstream = Callable[..., Result]
@@ -50,3 +53,41 @@ def bank(log: MemoryLog, pmstream: Pmstream) -> MemoryLog:
     """The example's topics, all there."""
     assert pmstream("topics", "ensure", APP, "--create-missing").exit_code == 0
     return log
+
+
+class Shell:
+    """Runs `python -m pmstream` as a user would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.running: list[subprocess.Popen[str]] = []
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pmstream", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.running.append(process)
+        return process
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+
+@pytest.fixture
+def shell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    monkeypatch.setenv("PMSTREAM_SHUTDOWN_TIMEOUT_S", "5")
+    found = Shell(folder)
+    yield found
+    for process in found.running:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)

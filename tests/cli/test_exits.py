@@ -114,3 +114,13 @@ def test_help_has_an_example_that_begins_with_the_command(
 
     assert result.exit_code == 0
     assert f"Example: pmstream {' '.join(path)} " in " ".join(result.stdout.split())
+
+
+def test_the_shell_completes_commands_and_options(
+    pmstream: Pmstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_PMSTREAM_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "pmstream run a:b --ro")
+    monkeypatch.setenv("COMP_CWORD", "3")
+
+    assert pmstream().stdout.split() == ["--routers", "--role"]

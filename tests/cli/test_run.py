@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +11,8 @@ import pytest
 from pmstream.devkafka import Cluster
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.store import lock_directory
-from tests.cli.conftest import APP, Pmstream
+from tests.cli.conftest import APP, Pmstream, Shell
 
-ROOT = Path(__file__).parents[2]
 PM = "transfer-money"
 WORKER = (APP, PM, "instances", "host-1")
 
@@ -38,44 +35,6 @@ def make_app(settings):
         process_managers=[Picky()],
     )
 """
-
-
-class Shell:
-    """Runs `python -m pmstream` as a user would."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.running: list[subprocess.Popen[str]] = []
-        self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pmstream", *arguments],
-            cwd=self._folder,
-            env=self.environment,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self.running.append(process)
-        return process
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
-        return process.returncode, out, err
-
-
-@pytest.fixture
-def shell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    monkeypatch.setenv("PMSTREAM_SHUTDOWN_TIMEOUT_S", "5")
-    found = Shell(folder)
-    yield found
-    for process in found.running:
-        if process.poll() is None:
-            process.terminate()
-            process.communicate(timeout=60)
 
 
 # What stops them before anything runs
