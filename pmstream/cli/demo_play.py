@@ -45,7 +45,7 @@ def play(plan: demo_run.Plan, bootstrap_servers: str | None, output: Output, *, 
         _print(summary, output)
         return DONE if good else FOUND
     finally:
-        if keep or not good:
+        if keep or (not good and any(directory.iterdir())):
             print(f"logs, state and Kafka's data are in {directory}", file=sys.stderr)
         else:
             shutil.rmtree(directory, ignore_errors=True)

@@ -13,7 +13,8 @@ from pmstream.examples.messages import DepositMoney, WithdrawMoney
 from pmstream.examples.transfer import app
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.log import TopicSpec, Unavailable
+from pmstream.runtime.log import TopicSpec
+from pmstream.runtime.log_errors import Unavailable
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.store import backlog_key, instance_key
 
