@@ -1,10 +1,10 @@
 """pmstream runs process managers (sagas) on Apache Kafka, exactly once."""
 
+from pmstream.app import App, Topic
 from pmstream.core import failure, routing
 from pmstream.core.failure import FailureContext
 from pmstream.core.messages import Metadata
 from pmstream.core.process import AfterCommand, ProcessManager
-from pmstream.app import App, Topic
 
 __all__ = [
     "AfterCommand",

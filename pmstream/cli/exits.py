@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from pmstream.errors import Busy, ConfigurationError, PmstreamError, Stopped, Unreachable
-from pmstream.runtime.log import Again, LogError, OutcomeUnknown, Refused, Unavailable
+from pmstream.runtime.log_errors import Again, LogError, OutcomeUnknown, Refused, Unavailable
 
 DONE, FOUND, USAGE, UNREACHABLE, STOPPED, TRY_AGAIN, INTERRUPTED = 0, 1, 2, 69, 70, 75, 130
 

@@ -12,7 +12,8 @@ from pmstream.core.instance import Condition, Instance, Work
 from pmstream.errors import ConfigurationError
 from pmstream.operate.reading import read_once
 from pmstream.operate.topics import bounds
-from pmstream.runtime.log import Log, TopicPartition, murmur2_partition
+from pmstream.runtime.log import Log, TopicPartition
+from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.store import BACKLOG, INSTANCE, instance_key
 
 

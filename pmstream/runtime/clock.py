@@ -1,6 +1,20 @@
 """Time: the machine's, or a test's own."""
 
 import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time, so that tests own it."""
+
+    def now(self) -> int:
+        """Milliseconds since the epoch, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never step back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Waits."""
 
 
 class SystemClock:

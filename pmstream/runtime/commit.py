@@ -9,17 +9,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from pmstream.runtime.log import (
-    Again,
-    Clock,
-    Committed,
-    Headers,
-    Membership,
-    MustAbort,
-    OutcomeUnknown,
-    Producer,
-    TopicPartition,
-)
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.log import Committed, Headers, Membership, Producer, TopicPartition
+from pmstream.runtime.log_errors import Again, MustAbort, OutcomeUnknown
 
 STEPS = ("begin", "produce", "flush", "offsets", "commit", "acknowledge", "acknowledged")
 """Crash points: each is told before the step of that name is done; the last one after all."""

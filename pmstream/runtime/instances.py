@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Slice
-from pmstream.runtime.log import Clock, Consumer, Log, Record, TopicPartition
+from pmstream.runtime.log import Consumer, Log, Record, TopicPartition
 from pmstream.runtime.partition import Partition, Setup
 from pmstream.runtime.restores import Owned, Place, Restores, Told
 from pmstream.runtime.stage import Load

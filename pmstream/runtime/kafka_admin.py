@@ -32,20 +32,19 @@ from pmstream.runtime.kafka_errors import (
     request_failure,
     unavailable,
 )
-from pmstream.runtime.log import (
-    Again,
-    Committed,
-    LogError,
-    Refused,
-    TopicInfo,
-    TopicPartition,
-    TopicSpec,
-)
+from pmstream.runtime.log import Committed, TopicInfo, TopicPartition, TopicSpec
+from pmstream.runtime.log_errors import Again, LogError, Refused
 
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _OFFSETS_TIMEOUT = 3.0
 _VISIBLE_AFTER = 30.0
+_NEVER = 3600.0
+"""Request timeout of questions to a coordinator; we stop waiting for the answer long before.
+
+If librdkafka itself gives up, a FindCoordinator that is answered afterwards ends the process
+(assertion `eonce->refcnt > 0`, librdkafka 2.16.0, seen with a broker paused for 20 s).
+"""
 _NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID})
 
 
@@ -169,7 +168,7 @@ class KafkaAdmin:
             return {}
         request = ConsumerGroupTopicPartitions(group, [ck.TopicPartition(*p) for p in partitions])
         asked = self._client.list_consumer_group_offsets(
-            [request], require_stable=False, request_timeout=UNREACHABLE_AFTER
+            [request], require_stable=False, request_timeout=_NEVER
         )
         try:
             answer = self._answer(asked[group], f"reading the positions of {group}")
@@ -209,7 +208,7 @@ class KafkaAdmin:
 
     def members(self, group: str) -> list[str]:
         """Static names (or client ids) of the group's members of this moment."""
-        asked = self._client.describe_consumer_groups([group], request_timeout=UNREACHABLE_AFTER)
+        asked = self._client.describe_consumer_groups([group], request_timeout=_NEVER)
         try:
             answer = self._answer(asked[group], f"describing group {group}")
         except _NoGroup:

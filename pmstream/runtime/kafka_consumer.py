@@ -24,18 +24,8 @@ from pmstream.runtime.kafka_records import (
     parse_metadata,
     translate,
 )
-from pmstream.runtime.log import (
-    Again,
-    Committed,
-    FaultKind,
-    Listener,
-    LogError,
-    Membership,
-    OffsetPending,
-    Record,
-    Refused,
-    TopicPartition,
-)
+from pmstream.runtime.log import Committed, FaultKind, Listener, Membership, Record, TopicPartition
+from pmstream.runtime.log_errors import Again, LogError, OffsetPending, Refused
 
 _HELD_LIMIT = 1_000
 

@@ -9,16 +9,14 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from pmstream.runtime.log import (
+from pmstream.runtime.log import Fault, FaultKind, TopicPartition
+from pmstream.runtime.log_errors import (
     Again,
-    Fault,
-    FaultKind,
     Fenced,
     LogError,
     MustAbort,
     OutcomeUnknown,
     Refused,
-    TopicPartition,
     Unavailable,
 )
 

@@ -12,19 +12,8 @@ import confluent_kafka as ck
 from confluent_kafka import KafkaError
 
 from pmstream.runtime.kafka_errors import kafka_error, reason, transaction_failure, unavailable
-from pmstream.runtime.log import (
-    Again,
-    Committed,
-    Delivered,
-    Fenced,
-    Headers,
-    LogError,
-    Membership,
-    MustAbort,
-    OutcomeUnknown,
-    Refused,
-    TopicPartition,
-)
+from pmstream.runtime.log import Committed, Delivered, Headers, Membership, TopicPartition
+from pmstream.runtime.log_errors import Again, Fenced, LogError, MustAbort, OutcomeUnknown, Refused
 
 INIT_DEADLINE = 60.0
 """Seconds in which a transactional id must become ours."""

@@ -8,14 +8,8 @@ from confluent_kafka import KafkaError
 
 from pmstream.runtime.kafka_errors import member_fault
 from pmstream.runtime.kafka_records import close, message_partition, translate
-from pmstream.runtime.log import (
-    FaultKind,
-    LogError,
-    PositionLost,
-    Record,
-    Refused,
-    TopicPartition,
-)
+from pmstream.runtime.log import FaultKind, Record, TopicPartition
+from pmstream.runtime.log_errors import LogError, PositionLost, Refused
 
 
 class KafkaReader:

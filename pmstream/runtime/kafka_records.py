@@ -9,7 +9,8 @@ import confluent_kafka as ck
 import msgspec
 
 from pmstream.runtime.kafka_errors import logger
-from pmstream.runtime.log import Record, Refused, TopicPartition
+from pmstream.runtime.log import Record, TopicPartition
+from pmstream.runtime.log_errors import Refused
 
 # The binding answers *and* leaves an exception behind when a header's name is not UTF-8. Python's
 # specialised method call does not look, and a later call fails in its place; this one looks.

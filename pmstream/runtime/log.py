@@ -1,10 +1,10 @@
-"""The port: what the runtime needs of a log of records, and how a log may fail.
+"""The port: what the runtime needs of a log of records, and its words.
 
 Words: the *offset* of a record is where it stands; a *position* is the offset to read next.
 *Committed* is what a group stored, atomically with a transaction. The *last stable offset*
 (LSO) is the first offset of the oldest open transaction, else the end of the log.
 
-Failures are named by what the catcher must do (`LogError` and below).
+How a log may fail is told in `log_errors`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,8 +12,6 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
-
-from pmstream.errors import PmstreamError
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -69,49 +67,6 @@ class TopicSpec(Struct, frozen=True):
     partitions: int
     config: Mapping[str, str] = {}
     replication: int | None = None
-
-
-class LogError(PmstreamError):
-    """The root of what a log may answer instead of doing it."""
-
-
-class Again(LogError):
-    """Nothing is decided: repeat the same call with the same arguments."""
-
-
-class OffsetPending(Again):
-    """A transaction that moves this committed position is still open."""
-
-
-class MustAbort(LogError):
-    """The transaction cannot be committed: `abort`, then do the batch again."""
-
-
-class OutcomeUnknown(LogError):
-    """Whether the transaction counts cannot be told.
-
-    Drop the producer, make a new one with the same id, and read every position again.
-    """
-
-
-class Fenced(OutcomeUnknown):
-    """Somebody uses the same transactional id, took it over, or the broker timed it out."""
-
-
-class Refused(LogError):
-    """The log will never do this: unknown topic, not authorised, record too large, bad setting."""
-
-
-class Unavailable(LogError):
-    """The log cannot be reached (at start: wrong address or no broker)."""
-
-
-class PositionLost(LogError):
-    """The position to read is not in the log (any more): below its start or beyond its end."""
-
-    def __init__(self, where: TopicPartition, message: str) -> None:
-        self.where = where
-        super().__init__(message)
 
 
 class FaultKind(StrEnum):
@@ -339,35 +294,3 @@ class Log(Protocol):
 
     def delete_records(self, positions: Mapping[TopicPartition, int]) -> None:
         """Deletes all records below these positions. Raises Refused, Again."""
-
-
-class Clock(Protocol):
-    """Time, so that tests own it."""
-
-    def now(self) -> int:
-        """Milliseconds since the epoch, UTC."""
-
-    def monotonic(self) -> float:
-        """Seconds that never step back."""
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-
-
-def murmur2_partition(key: bytes, partitions: int) -> int:
-    """The partition that Java's default partitioner gives a key (KIP-480 keeps it for keys)."""
-    return (_murmur2(key) & 0x7FFFFFFF) % partitions
-
-
-def _murmur2(data: bytes) -> int:
-    """Kafka's 32-bit murmur2 (org.apache.kafka.common.utils.Utils.murmur2), as unsigned."""
-    m, mask, size = 0x5BD1E995, 0xFFFFFFFF, len(data)
-    h = 0x9747B28C ^ size
-    whole = size & ~3
-    for at in range(0, whole, 4):
-        k = int.from_bytes(data[at : at + 4], "little") * m & mask
-        h = h * m & mask ^ (k ^ k >> 24) * m & mask
-    if size != whole:
-        h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return h ^ h >> 15

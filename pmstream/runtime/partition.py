@@ -23,8 +23,9 @@ from pmstream.runtime.changelog import (
     dump_commit,
     with_due,
 )
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Out
-from pmstream.runtime.log import Clock, Committed, Record, TopicPartition
+from pmstream.runtime.log import Committed, Record, TopicPartition
 from pmstream.runtime.overlay import Overlay
 from pmstream.runtime.store import Store, split_due_key
 

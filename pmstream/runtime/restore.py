@@ -9,15 +9,9 @@ from enum import StrEnum
 
 from pmstream.errors import Stopped
 from pmstream.runtime.changelog import Checkpoint, dump_checkpoint, fold, load_checkpoint
-from pmstream.runtime.log import (
-    Clock,
-    Committed,
-    Consumer,
-    Log,
-    OffsetPending,
-    Record,
-    TopicPartition,
-)
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.log import Committed, Consumer, Log, Record, TopicPartition
+from pmstream.runtime.log_errors import OffsetPending
 from pmstream.runtime.store import Store
 
 CHUNK_RECORDS = 5_000

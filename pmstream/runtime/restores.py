@@ -9,16 +9,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from pmstream.errors import Stopped
-from pmstream.runtime.log import (
-    Again,
-    Clock,
-    Consumer,
-    Log,
-    PositionLost,
-    Reader,
-    Record,
-    TopicPartition,
-)
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.log import Consumer, Log, Reader, Record, TopicPartition
+from pmstream.runtime.log_errors import Again, PositionLost
 from pmstream.runtime.partition import Partition, Setup
 from pmstream.runtime.restore import CHUNK_RECORDS, Restore, Verdict
 from pmstream.runtime.store import Caches, Store
@@ -150,7 +143,7 @@ class Restores:
         try:
             records = self._reader.read(CHUNK_RECORDS, _READ_SECONDS)
         except PositionLost as error:
-            wanted[error.where.partition].start_again(str(error))
+            wanted[error.where[1]].start_again(str(error))
             self._reading = set()
             return
         chunks: dict[int, list[Record]] = {}

@@ -9,11 +9,13 @@ from pmstream.core import process
 from pmstream.core.messages import Routed
 from pmstream.errors import ConfigurationError, Stopped, Undecodable
 from pmstream.runtime import partition, router
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Out, Probe
 from pmstream.runtime.inbox import read_inbox, where
 from pmstream.runtime.instances import InstancesStage
-from pmstream.runtime.log import Clock, Log, Record, TopicInfo, murmur2_partition
+from pmstream.runtime.log import Log, Record, TopicInfo
+from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.restores import Place, Told
 from pmstream.runtime.router import RouterStage, dead_letter
 from pmstream.runtime.sources import Positions

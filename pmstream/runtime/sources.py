@@ -6,17 +6,10 @@ import msgspec
 from msgspec import Struct
 
 from pmstream.errors import Stopped
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Out
-from pmstream.runtime.log import (
-    Again,
-    Clock,
-    Committed,
-    Consumer,
-    Log,
-    OffsetPending,
-    Record,
-    TopicPartition,
-)
+from pmstream.runtime.log import Committed, Consumer, Log, Record, TopicPartition
+from pmstream.runtime.log_errors import Again, OffsetPending
 from pmstream.runtime.takeover import Takeover
 
 _ASK_SECONDS = 0.2

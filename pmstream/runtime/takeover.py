@@ -7,8 +7,10 @@ lost.
 """
 
 from pmstream.runtime.changelog import COMMIT_KEY, load_commit
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.inbox import owner_of
-from pmstream.runtime.log import Clock, Log, LogError, PositionLost, Record, TopicPartition
+from pmstream.runtime.log import Log, Record, TopicPartition
+from pmstream.runtime.log_errors import LogError, PositionLost
 
 _AGAIN_SECONDS = 5.0
 _READ_SECONDS = 1.5

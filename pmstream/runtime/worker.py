@@ -9,19 +9,10 @@ from msgspec import Struct
 
 from pmstream.config import Settings
 from pmstream.errors import PmstreamError, Stopped
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Aborted, Probe, commit
-from pmstream.runtime.log import (
-    Again,
-    Clock,
-    Fault,
-    FaultKind,
-    Fenced,
-    Log,
-    OutcomeUnknown,
-    Producer,
-    Record,
-    TopicPartition,
-)
+from pmstream.runtime.log import Fault, FaultKind, Log, Producer, Record, TopicPartition
+from pmstream.runtime.log_errors import Again, Fenced, OutcomeUnknown
 from pmstream.runtime.stage import Load, Stage
 
 FENCED_TWICE_SECONDS = 30.0

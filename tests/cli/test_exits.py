@@ -4,7 +4,7 @@ import pytest
 
 from pmstream.cli import exits, root
 from pmstream.errors import Busy, ConfigurationError, Stopped, Unreachable
-from pmstream.runtime import log as port
+from pmstream.runtime import log_errors as port
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.store import StoreCorrupt
 from tests.cli.conftest import APP, Pmstream

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from pmstream.core.instance import Backlog, Instance, Status, dump_instance
-from pmstream.runtime.log import murmur2_partition
 from pmstream.runtime.memory import MemoryLog
+from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.store import instance_key
 from tests.cli.conftest import APP, Pmstream
 

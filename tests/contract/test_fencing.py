@@ -4,15 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pmstream.runtime.log import (
-    Committed,
-    Fenced,
-    Membership,
-    MustAbort,
-    OutcomeUnknown,
-    Producer,
-    TopicPartition,
-)
+from pmstream.runtime.log import Committed, Membership, Producer, TopicPartition
+from pmstream.runtime.log_errors import Fenced, MustAbort, OutcomeUnknown
 from tests.contract.world import CALL, World
 
 

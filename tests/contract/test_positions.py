@@ -2,7 +2,8 @@
 
 import pytest
 
-from pmstream.runtime.log import Committed, OffsetPending, Refused, TopicPartition
+from pmstream.runtime.log import Committed, TopicPartition
+from pmstream.runtime.log_errors import OffsetPending, Refused
 from tests.contract.world import Member, World
 
 

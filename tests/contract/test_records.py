@@ -4,7 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from pmstream.runtime.log import PositionLost, Refused, TopicPartition, murmur2_partition
+from pmstream.runtime.log import TopicPartition
+from pmstream.runtime.log_errors import PositionLost, Refused
+from pmstream.runtime.murmur2 import murmur2_partition
 from tests.contract.world import CALL, World
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pmstream.runtime.log import MustAbort, Producer, TopicPartition
+from pmstream.runtime.log import Producer, TopicPartition
+from pmstream.runtime.log_errors import MustAbort
 from tests.contract.world import World
 
 _NOISE = bytes(number * number * 31 % 251 ^ number % 255 for number in range(5_000))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pmstream.runtime.log import Refused, TopicPartition, TopicSpec
+from pmstream.runtime.log import TopicPartition, TopicSpec
+from pmstream.runtime.log_errors import Refused
 from tests.contract.world import World
 
 

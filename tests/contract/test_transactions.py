@@ -2,7 +2,8 @@
 
 import pytest
 
-from pmstream.runtime.log import OutcomeUnknown, TopicPartition
+from pmstream.runtime.log import TopicPartition
+from pmstream.runtime.log_errors import OutcomeUnknown
 from tests.contract.world import CALL, World
 
 

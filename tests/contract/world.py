@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import (
-    Again,
-    Clock,
     Committed,
     Consumer,
     Fault,
@@ -18,6 +17,7 @@ from pmstream.runtime.log import (
     TopicPartition,
     TopicSpec,
 )
+from pmstream.runtime.log_errors import Again
 
 PATIENCE = 30.0
 """Seconds of the log's clock until a condition counts as never coming true."""

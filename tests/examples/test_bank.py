@@ -19,15 +19,8 @@ from pmstream.examples.messages import DepositMoney, MoneyDeposited, MoneyWithdr
 from pmstream.examples.transfer import app
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.log import (
-    Again,
-    Fenced,
-    LogError,
-    MustAbort,
-    OutcomeUnknown,
-    Record,
-    TopicSpec,
-)
+from pmstream.runtime.log import Record, TopicSpec
+from pmstream.runtime.log_errors import Again, Fenced, LogError, MustAbort, OutcomeUnknown
 from pmstream.runtime.memory import MemoryLog
 
 ACCOUNTS = ("alice", "bob", "carol")

@@ -21,8 +21,8 @@ from pmstream.errors import ConfigurationError
 from pmstream.operate import instances, topics
 from pmstream.runtime.changelog import COMMIT_KEY
 from pmstream.runtime.clock import VirtualClock
-from pmstream.runtime.log import murmur2_partition
 from pmstream.runtime.memory import MemoryLog
+from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.store import backlog_key, instance_key
 from tests.operate.kit import NAMES, SETTINGS, bank
 

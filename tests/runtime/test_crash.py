@@ -7,7 +7,7 @@ import pytest
 
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.commit import STEPS
-from pmstream.runtime.log import Again, Fenced, MustAbort, OutcomeUnknown
+from pmstream.runtime.log_errors import Again, Fenced, MustAbort, OutcomeUnknown
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES, ROUTER
 from tests.runtime.world import World

@@ -17,13 +17,12 @@ from pmstream.runtime.log import (
     Consumer,
     Fault,
     FaultKind,
-    Fenced,
     Log,
     Record,
-    Refused,
     TopicPartition,
     TopicSpec,
 )
+from pmstream.runtime.log_errors import Fenced, Refused
 
 pytestmark = pytest.mark.kafka
 PATIENCE = 30.0

@@ -13,16 +13,14 @@ from pmstream.runtime.kafka import KafkaLog
 from pmstream.runtime.kafka_errors import member_fault, request_failure, transaction_failure
 from pmstream.runtime.kafka_producer import KafkaProducer
 from pmstream.runtime.kafka_records import Ends, parse_metadata
-from pmstream.runtime.log import (
+from pmstream.runtime.log import FaultKind, Log, TopicPartition
+from pmstream.runtime.log_errors import (
     Again,
-    FaultKind,
     Fenced,
-    Log,
     LogError,
     MustAbort,
     OutcomeUnknown,
     Refused,
-    TopicPartition,
     Unavailable,
 )
 

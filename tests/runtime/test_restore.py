@@ -8,7 +8,8 @@ import pytest
 
 from pmstream.errors import Stopped
 from pmstream.runtime.clock import VirtualClock
-from pmstream.runtime.log import Committed, OffsetPending, TopicPartition
+from pmstream.runtime.log import Committed, TopicPartition
+from pmstream.runtime.log_errors import OffsetPending
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES, ROUTER
 from tests.runtime.test_crash import Killed, kill_at

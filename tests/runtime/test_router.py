@@ -11,7 +11,8 @@ from pmstream import App, failure
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.log import Committed, Headers, OffsetPending, TopicPartition, TopicSpec
+from pmstream.runtime.log import Committed, Headers, TopicPartition, TopicSpec
+from pmstream.runtime.log_errors import OffsetPending
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES, ROUTER
 from pmstream.runtime.router import BREAKER_RUN, RouterStage

@@ -4,7 +4,6 @@ The process manager counts: each event of a process makes one command that carri
 number and the count so far. So a lost, doubled or misordered event shows in the commands.
 """
 
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,14 +18,15 @@ from pmstream.core.instance import Instance
 from pmstream.core.process import bind
 from pmstream.core.state import load_state
 from pmstream.runtime.changelog import COMMIT_KEY
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Probe
 from pmstream.runtime.instances import InstancesStage
-from pmstream.runtime.log import Clock, Committed, Headers, Log, Record, TopicPartition, TopicSpec
+from pmstream.runtime.log import Committed, Headers, Log, Record, TopicPartition, TopicSpec
 from pmstream.runtime.roles import INSTANCES, ROUTER, make_worker
 from pmstream.runtime.sources import Note, dump_note
-from pmstream.runtime.store import Store
 from pmstream.runtime.worker import Worker
+from tests.runtime.disk import leave_as_killed
 
 SOURCE, COMMANDS = "world.events", "world.commands"
 
@@ -115,16 +115,6 @@ def make_app(**options: Any) -> App:
         commands={COMMANDS: {Do: "process"}},
         process_managers=[Counter(**options)],
     )
-
-
-def leave_as_killed(store: Store) -> None:
-    """Closes a store so that its files are what a kill at this moment leaves behind."""
-    path = store.path
-    copy = path.with_name(path.name + ".killed")
-    shutil.copytree(path, copy)
-    store.close()
-    shutil.rmtree(path)
-    copy.rename(path)
 
 
 class World:

@@ -4,19 +4,12 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from pmstream.runtime.log import (
-    Again,
-    Clock,
-    Fenced,
-    Headers,
-    Refused,
-    TopicInfo,
-    TopicPartition,
-    TopicSpec,
-    murmur2_partition,
-)
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.log import Headers, TopicInfo, TopicPartition, TopicSpec
+from pmstream.runtime.log_errors import Again, Fenced, Refused
 from pmstream.runtime.memory.group import Group
 from pmstream.runtime.memory.partition import Partition, Transaction
+from pmstream.runtime.murmur2 import murmur2_partition
 
 DEFAULTS: Mapping[str, str] = {
     "cleanup.policy": "delete",

@@ -2,14 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from pmstream.runtime.log import (
-    Clock,
-    Committed,
-    Refused,
-    TopicInfo,
-    TopicPartition,
-    TopicSpec,
-)
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.log import Committed, TopicInfo, TopicPartition, TopicSpec
+from pmstream.runtime.log_errors import Refused
 from pmstream.runtime.memory.broker import Broker
 from pmstream.runtime.memory.consumers import MemoryConsumer, MemoryReader
 from pmstream.runtime.memory.group import Gone

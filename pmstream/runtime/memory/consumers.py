@@ -3,18 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from pmstream.runtime.log import (
-    Again,
     Committed,
     Fault,
     FaultKind,
     Listener,
     Membership,
-    OffsetPending,
-    PositionLost,
     Record,
-    Refused,
     TopicPartition,
 )
+from pmstream.runtime.log_errors import Again, OffsetPending, PositionLost, Refused
 from pmstream.runtime.memory.broker import Broker
 from pmstream.runtime.memory.group import Gone, Group, Member, Token
 from pmstream.runtime.memory.hooks import Hooks, hooked

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from pmstream.runtime.log import Committed, MustAbort, TopicPartition
+from pmstream.runtime.log import Committed, TopicPartition
+from pmstream.runtime.log_errors import MustAbort
 from pmstream.runtime.memory.partition import Transaction
 
 

@@ -8,17 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import cast
 
-from pmstream.runtime.log import (
-    Committed,
-    Delivered,
-    Fenced,
-    Headers,
-    Membership,
-    MustAbort,
-    OutcomeUnknown,
-    Refused,
-    TopicPartition,
-)
+from pmstream.runtime.log import Committed, Delivered, Headers, Membership, TopicPartition
+from pmstream.runtime.log_errors import Fenced, MustAbort, OutcomeUnknown, Refused
 from pmstream.runtime.memory.broker import Broker
 from pmstream.runtime.memory.group import Token
 from pmstream.runtime.memory.hooks import Hooks, hooked

@@ -3,15 +3,8 @@
 import pytest
 
 from pmstream.runtime.clock import VirtualClock
-from pmstream.runtime.log import (
-    Again,
-    Committed,
-    FaultKind,
-    MustAbort,
-    OffsetPending,
-    OutcomeUnknown,
-    TopicPartition,
-)
+from pmstream.runtime.log import Committed, FaultKind, TopicPartition
+from pmstream.runtime.log_errors import Again, MustAbort, OffsetPending, OutcomeUnknown
 from pmstream.runtime.memory import MemoryLog
 from tests.contract.world import CALL, World
 

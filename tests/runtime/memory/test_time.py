@@ -2,8 +2,9 @@
 
 import pytest
 
-from pmstream.runtime.clock import SystemClock, VirtualClock
-from pmstream.runtime.log import Clock, Committed, Fenced, MustAbort
+from pmstream.runtime.clock import Clock, SystemClock, VirtualClock
+from pmstream.runtime.log import Committed
+from pmstream.runtime.log_errors import Fenced, MustAbort
 from pmstream.runtime.memory import MemoryLog
 from tests.contract.world import CALL, World
 
