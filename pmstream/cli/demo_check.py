@@ -18,7 +18,9 @@ from pmstream.examples.messages import (
     MoneyWithdrawn,
     WithdrawMoney,
 )
-from pmstream.runtime.log import Clock, Log, Record, TopicPartition, Unavailable
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.log import Log, Record, TopicPartition
+from pmstream.runtime.log_errors import Unavailable
 from pmstream.runtime.store import BACKLOG, INSTANCE
 
 READ_SECONDS = 60.0

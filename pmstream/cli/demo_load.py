@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pmstream.examples.bank import Encode
 from pmstream.examples.messages import MoneyTransferRequested
-from pmstream.runtime.log import Clock, Log
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.log import Log
 
 TRANSFERS = "bank.transfers"
 ACCOUNTS = 100

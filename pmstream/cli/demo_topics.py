@@ -7,15 +7,9 @@ from pmstream.errors import ConfigurationError
 from pmstream.examples.bank import BALANCES, GROUP
 from pmstream.examples.transfer import app
 from pmstream.operate import starts, topics
-from pmstream.runtime.log import (
-    Clock,
-    Consumer,
-    Log,
-    OffsetPending,
-    TopicPartition,
-    TopicSpec,
-    Unavailable,
-)
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.log import Consumer, Log, TopicPartition, TopicSpec
+from pmstream.runtime.log_errors import OffsetPending, Unavailable
 
 NAMES = Names("bank", "transfer-money")
 PARTITIONS = 6

@@ -10,21 +10,23 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 
 from pmstream.examples.messages import DepositMoney, MoneyDeposited, MoneyWithdrawn, WithdrawMoney
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import (
-    Again,
-    Clock,
     Committed,
     Fault,
     FaultKind,
     Headers,
     Log,
+    Producer,
+    Record,
+    TopicPartition,
+)
+from pmstream.runtime.log_errors import (
+    Again,
     MustAbort,
     OffsetPending,
     OutcomeUnknown,
-    Producer,
-    Record,
     Refused,
-    TopicPartition,
     Unavailable,
 )
 
