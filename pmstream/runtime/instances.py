@@ -70,6 +70,7 @@ class InstancesStage:
             owned = self._owned.pop(each.partition, None)
             if owned is not None and owned.store is not None:
                 owned.store.close()
+                self._told("dropped", owned.number, "given up, or lost")
 
     def dropped_all(self) -> None:
         """Lets go of every partition."""

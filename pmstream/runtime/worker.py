@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from pmstream.config import Settings
-from pmstream.errors import PmstreamError, Stopped
+from pmstream.errors import Stopped
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Aborted, Probe, commit
 from pmstream.runtime.log import Fault, FaultKind, Log, Producer, Record, TopicPartition
-from pmstream.runtime.log_errors import Again, Fenced, OutcomeUnknown
+from pmstream.runtime.log_errors import Again, Fenced, OutcomeUnknown, Unavailable
 from pmstream.runtime.stage import Load, Stage
 
 FENCED_TWICE_SECONDS = 30.0
@@ -239,7 +239,7 @@ class Worker:
         while True:
             try:
                 return self._log.producer(self._id)
-            except (Again, PmstreamError):
+            except (Again, Unavailable):
                 if self._clock.monotonic() > until:
                     raise
                 self._clock.sleep(0.1)
