@@ -104,11 +104,12 @@ class Broker:
             os.kill(self.pid, signal.SIGKILL)
         self.wait()
 
-    def last_words(self, lines: int = 15) -> str:
-        """The end of the log, and where all of it is."""
+    def last_words(self) -> str:
+        """The end of the log, without the stacks in it."""
+        name = f"its log {self.folder.name}/{self.log.name}"
         try:
             said = self.log.read_text(errors="replace").splitlines()
         except FileNotFoundError:
             said = []
-        tail = "\n".join(f"    {line}" for line in said[-lines:])
-        return f"its log {self.log} ends with\n{tail}" if tail else f"its log {self.log} is empty"
+        tail = [f"    {line[:300]}" for line in said if line and not line[0].isspace()][-5:]
+        return "\n".join([f"{name} ends with", *tail]) if tail else f"{name} is empty"

@@ -1,6 +1,5 @@
 """A cluster of one broker or three, from start to stop."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
@@ -9,10 +8,11 @@ from typing import Self
 
 from pmstream.devkafka import archive, ports, properties, readiness, runtime
 from pmstream.devkafka.broker import Broker
+from pmstream.devkafka.cache import VERSION
 from pmstream.devkafka.errors import DevKafkaError
 from pmstream.devkafka.home import Home
 
-_SHUTDOWN_TIMEOUT_S = 30.0
+_SHUTDOWN_TIMEOUT_S = 20.0
 
 
 def _silent(_line: str) -> None:
@@ -73,14 +73,20 @@ class Cluster:
             raise DevKafkaError("the cluster does not run: start it first")
         return self._home.path
 
+    @property
+    def pids(self) -> list[int | None]:
+        """The JVMs' process ids, by broker; None where none runs."""
+        return [broker.pid if broker.runs else None for broker in self._brokers]
+
     def start(self) -> None:
         """Starts all brokers; returns when clients can use them."""
         if self._home is not None:
             raise DevKafkaError("the cluster runs already: stop it first")
-        self._runtime = runtime.ready(self._kafka_home, self._progress)
         for port in self._ports or ():
             ports.check(port)
+        self._runtime = runtime.ready(self._kafka_home, self._progress)
         self._archive = archive.flags(self._runtime, self._progress)
+        self._progress(f"starting Apache Kafka {VERSION}")
         self._home = Home(self._directory, self._size)
         try:
             self._prepare(self._runtime, self._home)
@@ -93,11 +99,11 @@ class Cluster:
     def stop(self) -> None:
         """Stops all brokers: in order if their data is kept, else at once."""
         if self._home is not None and not self._home.is_temporary:
-            for broker in self._running():
+            running = [broker for broker in self._brokers if broker.runs]
+            # The last of three has no quorum that would let it go in order: it waits for minutes.
+            for broker in running if self._size == 1 else running[:-1]:
                 broker.terminate()
-            deadline = time.monotonic() + _SHUTDOWN_TIMEOUT_S
-            for broker in self._brokers:
-                broker.wait(max(0.0, deadline - time.monotonic()))
+                broker.wait(_SHUTDOWN_TIMEOUT_S)
         self._kill_all()
 
     def kill(self, number: int) -> None:
@@ -168,7 +174,8 @@ class Cluster:
         try:
             self._run(brokers)
         except DevKafkaError:
-            if not self._archive or self._runtime is None:
+            all_run = all(broker.runs for broker in brokers)
+            if all_run or not self._archive or self._runtime is None:
                 raise
             # The archive is the one part that we made and a JVM may choke on: try without.
             for broker in brokers:
@@ -190,9 +197,6 @@ class Cluster:
         if not 1 <= number <= len(self._brokers):
             raise DevKafkaError(f"there is no broker {number}: they run from 1 to {self._size}")
         return self._brokers[number - 1]
-
-    def _running(self) -> list[Broker]:
-        return [broker for broker in self._brokers if broker.runs]
 
     def _kill_all(self) -> None:
         for broker in self._brokers:

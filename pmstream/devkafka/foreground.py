@@ -1,11 +1,10 @@
 """`pmstream dev kafka`: a cluster in the foreground, until a signal ends it."""
 
 import signal
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from pmstream.devkafka.cluster import Cluster
 
@@ -30,32 +29,33 @@ def serve(
 
     Raises:
         DevKafkaError: it does not start, or a broker ended by itself.
+        KeyboardInterrupt: the signal came before it ran.
     """
     ports = None if port is None else range(port, port + brokers)
-    with _told_to_end() as asked:
-        cluster = Cluster(brokers, directory, ports, kafka_home=kafka_home, progress=progress)
-        with cluster:
-            say(cluster.bootstrap_servers)
-            kept = cluster.directory if directory else "a temporary directory"
-            progress(f"Kafka runs, its data in {kept}; Ctrl-C ends it")
-            while not asked.wait(0.5):
+    with (
+        _interrupted_by(signal.SIGINT, signal.SIGTERM),
+        Cluster(brokers, directory, ports, kafka_home=kafka_home, progress=progress) as cluster,
+    ):
+        kept = cluster.directory if directory else "a temporary directory"
+        progress(f"Kafka runs, its data in {kept}; Ctrl-C ends it")
+        say(cluster.bootstrap_servers)
+        try:
+            while True:
                 cluster.check()
+                time.sleep(0.5)
+        except KeyboardInterrupt:
             progress("stopping")
 
 
 @contextmanager
-def _told_to_end() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set; a second one raises KeyboardInterrupt."""
-    asked = threading.Event()
+def _interrupted_by(*numbers: signal.Signals) -> Iterator[None]:
+    """These signals raise KeyboardInterrupt, so they end a long start, too.
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    before = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
+    SIGINT among them, because a shell lets programs in the background ignore it.
+    """
+    before = {each: signal.signal(each, signal.default_int_handler) for each in numbers}
     try:
-        yield asked
+        yield
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

@@ -4,7 +4,7 @@ Rule: no jar is put on a class path whose SHA-256 is not the one in jars.lock.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,13 +36,17 @@ class Jar:
 
 
 @cache
-def wanted() -> tuple[Jar, ...]:
+def wanted(lock: Path = LOCK) -> tuple[Jar, ...]:
     """All jars of the lock file, in its order: that of the class path."""
-    return tuple(Jar(*line.split()) for line in LOCK.read_text().splitlines())
+    return tuple(Jar(*line.split()) for line in lock.read_text().splitlines())
 
 
 def find(
-    cache_folder: Path, kafka_home: Path | None, progress: Callable[[str], None]
+    cache_folder: Path,
+    kafka_home: Path | None,
+    progress: Callable[[str], None],
+    jars: Sequence[Jar] = wanted(),
+    sources: Sequence[fetch.Source] = fetch.SOURCES,
 ) -> list[Path]:
     """The class path, every file of it checked.
 
@@ -50,24 +54,26 @@ def find(
         cache_folder: where jars are kept; they are fetched when missing or corrupt there.
         kafka_home: a folder that holds the jars, itself or in `libs`; nothing is fetched then.
         progress: is told what is going on while it takes long.
+        jars: which.
+        sources: where missing ones come from, the first that has them all.
 
     Raises:
         DevKafkaError: jars are missing or corrupt.
     """
     if kafka_home is not None:
-        return _in_home(kafka_home)
+        return _in_home(kafka_home, jars)
     kept = cache_folder / "jars"
     with locked(cache_folder):
-        bad = [jar for jar in wanted() if _sha256(kept / jar.name) != jar.sha256]
+        bad = [jar for jar in jars if _sha256(kept / jar.name) != jar.sha256]
         if bad:
-            _fetch(bad, cache_folder, progress)
-    return [kept / jar.name for jar in wanted()]
+            _fetch(bad, cache_folder, progress, sources)
+    return [kept / jar.name for jar in jars]
 
 
-def _in_home(home: Path) -> list[Path]:
+def _in_home(home: Path, jars: Iterable[Jar]) -> list[Path]:
     libs = home / "libs"
     folder = (libs if libs.is_dir() else home).absolute()
-    for jar in wanted():
+    for jar in jars:
         actual = _sha256(folder / jar.name)
         if actual is None:
             raise DevKafkaError(
@@ -79,16 +85,22 @@ def _in_home(home: Path) -> list[Path]:
                 f"{folder / jar.name} is corrupt: its SHA-256 is {actual} instead of {jar.sha256}; "
                 "replace it, or give no folder to have the jars fetched"
             )
-    return [folder / jar.name for jar in wanted()]
+    return [folder / jar.name for jar in jars]
 
 
-def _fetch(bad: list[Jar], cache_folder: Path, progress: Callable[[str], None]) -> None:
+def _fetch(
+    bad: list[Jar],
+    cache_folder: Path,
+    progress: Callable[[str], None],
+    sources: Sequence[fetch.Source],
+) -> None:
     """Gets jars from the first source that has the right ones."""
     reasons = []
     kept = cache_folder / "jars"
     kept.mkdir(exist_ok=True)
     coordinates = {jar.coordinate: jar.name for jar in bad}
-    for source in fetch.SOURCES:
+    progress(f"fetching {_named(bad)}")
+    for source in sources:
         with workshop(cache_folder) as into:
             try:
                 source(coordinates, into, _counted(coordinates, progress))
@@ -125,7 +137,6 @@ def _counted(
     """Tells of each tenth jar, and of the last."""
     came: set[str] = set()
     total = len(coordinates)
-    progress(f"fetching Apache Kafka {VERSION}: {total} {'jar' if total == 1 else 'jars'}")
 
     def tell(name: str) -> None:
         if name in came or name not in coordinates.values():

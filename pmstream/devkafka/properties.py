@@ -11,6 +11,10 @@ _COMMON = {
     "inter.broker.listener.name": "PLAINTEXT",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "auto.create.topics.enable": "false",
+    # A broker's start and stop take a beat or two, each of 2 s by default.
+    "broker.heartbeat.interval.ms": "500",
+    # How long the partitions of a killed broker, and its own return, wait for its session to end.
+    "broker.session.timeout.ms": "5000",
     "group.initial.rebalance.delay.ms": "0",
     "group.share.enable": "false",
     "log.cleaner.dedupe.buffer.size": "16777216",
