@@ -1,7 +1,7 @@
 """Questions to a Kafka cluster about topics, offsets and groups, and orders to it."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -33,12 +33,13 @@ from pmstream.runtime.kafka_errors import (
     unavailable,
 )
 from pmstream.runtime.log import Committed, TopicInfo, TopicPartition, TopicSpec
-from pmstream.runtime.log_errors import Again, LogError, Refused
+from pmstream.runtime.log_errors import Again, LogError, Refused, Unavailable
 
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _OFFSETS_TIMEOUT = 3.0
 _VISIBLE_AFTER = 30.0
+_PAUSE = 0.1
 _NEVER = 3600.0
 """Request timeout of questions to a coordinator; we stop waiting for the answer long before.
 
@@ -167,18 +168,25 @@ class KafkaAdmin:
         if not partitions:
             return {}
         request = ConsumerGroupTopicPartitions(group, [ck.TopicPartition(*p) for p in partitions])
-        asked = self._client.list_consumer_group_offsets(
-            [request], require_stable=False, request_timeout=_NEVER
-        )
+        doing = f"reading the positions of {group}"
+
+        def ask() -> "Future[Any]":
+            return self._client.list_consumer_group_offsets(
+                [request], require_stable=False, request_timeout=_NEVER
+            )[group]
+
         try:
-            answer = self._answer(asked[group], f"reading the positions of {group}")
+            answer = self._ask(ask, doing)
         except _NoGroup:
             return {}
-        return {
-            TopicPartition(p.topic, p.partition): Committed(p.offset, p.metadata or "")
-            for p in answer.topic_partitions
-            if p.error is None and p.offset >= 0
-        }
+        found = {}
+        for p in answer.topic_partitions:
+            if p.error is not None and not is_for_now(p.error):
+                raise request_failure(KafkaException(p.error), doing, self._address)
+            if p.error is None and p.offset >= 0:
+                where = TopicPartition(p.topic, p.partition)
+                found[where] = Committed(p.offset, p.metadata or "")
+        return found
 
     def set_positions(self, group: str, positions: Mapping[TopicPartition, Committed]) -> None:
         """Stores positions for a group without members, all or none. Raises Refused."""
@@ -188,11 +196,14 @@ class KafkaAdmin:
         request = ConsumerGroupTopicPartitions(
             group, [ck.TopicPartition(t, p, at, text) for (t, p), (at, text) in positions.items()]
         )
-        asked = self._client.alter_consumer_group_offsets(
-            [request], request_timeout=UNREACHABLE_AFTER
-        )
         doing = f"setting positions of {group}"
-        answer = self._answer(asked[group], doing)
+
+        def ask() -> "Future[Any]":
+            return self._client.alter_consumer_group_offsets(
+                [request], request_timeout=UNREACHABLE_AFTER
+            )[group]
+
+        answer = self._ask(ask, doing)
         for p in answer.topic_partitions:
             if p.error is not None:
                 raise Refused(f"{doing} was refused for {p.topic}-{p.partition}: {p.error.str()}")
@@ -208,9 +219,12 @@ class KafkaAdmin:
 
     def members(self, group: str) -> list[str]:
         """Static names (or client ids) of the group's members of this moment."""
-        asked = self._client.describe_consumer_groups([group], request_timeout=_NEVER)
+
+        def ask() -> "Future[Any]":
+            return self._client.describe_consumer_groups([group], request_timeout=_NEVER)[group]
+
         try:
-            answer = self._answer(asked[group], f"describing group {group}")
+            answer = self._ask(ask, f"describing group {group}")
         except _NoGroup:
             return []
         return [m.group_instance_id or m.client_id for m in answer.members or ()]
@@ -242,9 +256,20 @@ class KafkaAdmin:
         except KafkaException as raised:
             raise unavailable(self._address, self._heard() or reason(raised)) from raised
 
-    def _answer(self, future: "Future[Any]", doing: str) -> Any:
+    def _ask(self, ask: Callable[[], "Future[Any]"], doing: str) -> Any:
+        """Asks a coordinator, and again while it is only about to become one."""
+        until = time.monotonic() + UNREACHABLE_AFTER
+        while True:
+            try:
+                return self._answer(ask(), doing, until - time.monotonic())
+            except Unavailable:
+                if time.monotonic() + _PAUSE >= until:
+                    raise
+                time.sleep(_PAUSE)
+
+    def _answer(self, future: "Future[Any]", doing: str, timeout: float | None = None) -> Any:
         try:
-            return future.result(UNREACHABLE_AFTER + 1)
+            return future.result(UNREACHABLE_AFTER + 1 if timeout is None else timeout)
         except (KafkaException, TimeoutError) as raised:
             error = kafka_error(raised)
             if error is not None and error.code() in _NO_GROUP:

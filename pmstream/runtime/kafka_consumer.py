@@ -190,6 +190,7 @@ class KafkaConsumer:
         for name in names:
             at = self._position(name)
             if at is not None:
+                self._sought[name] = at  # a seek makes librdkafka forget its position
                 with suppress(KafkaException):  # it stands there already
                     self._client.seek(ck.TopicPartition(*name, at))
 

@@ -22,6 +22,20 @@ def test_a_member_sees_committed_records_only(world: World) -> None:
     assert [record.value for record in member.records] == [b"plain", b"open"]
 
 
+def test_two_resumes_without_a_record_between_repeat_nothing(world: World) -> None:
+    partition = world.partition()
+    member = world.joined([partition.topic])
+    world.write(partition, [b"value"] * 5)
+    world.until(lambda: len(member.records) >= 2, lambda: member.gather(2))
+
+    for _ in range(2):
+        member.consumer.pause([partition])
+        member.consumer.resume([partition])
+    world.gather_until(lambda: len(member.records) >= 5, member)
+
+    assert member.offsets(partition) == list(range(5))
+
+
 def test_pause_and_resume_lose_and_repeat_nothing(world: World) -> None:
     partition = world.partition()
     member = world.joined([partition.topic])
