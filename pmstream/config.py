@@ -27,7 +27,14 @@ CONFIG, SECRETS_DIR = "PMSTREAM_CONFIG", "PMSTREAM_SECRETS_DIR"
 DEFAULT_FILE = Path("pmstream.toml")
 
 NOT_SETTINGS = frozenset(
-    {CONFIG, SECRETS_DIR, "PMSTREAM_JAVA", "PMSTREAM_CACHE", "PMSTREAM_PYTHON"}
+    {
+        CONFIG,
+        SECRETS_DIR,
+        "PMSTREAM_JAVA",
+        "PMSTREAM_CACHE",
+        "PMSTREAM_PYTHON",
+        "PMSTREAM_REPORT_FD",
+    }
 )
 """Variables of our prefix that are no settings; so is all that begins with `PMSTREAM_TEST_`."""
 

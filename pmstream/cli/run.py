@@ -1,5 +1,6 @@
 """`pmstream run` and the hidden `pmstream worker`: the supervisor, and one worker of it."""
 
+import faulthandler
 import logging
 import os
 import signal
@@ -19,7 +20,15 @@ from pmstream.config import Settings
 from pmstream.core.process import LEGAL_NAME
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.operate import starts, topics
-from pmstream.runtime.supervisor import Policy, Restart, Spec, Supervisor, worker_command
+from pmstream.runtime.report import Reporter, end_with_parent
+from pmstream.runtime.supervisor import (
+    DUMP_SIGNAL,
+    Policy,
+    Restart,
+    Spec,
+    Supervisor,
+    worker_command,
+)
 
 
 class Roles(StrEnum):
@@ -66,7 +75,13 @@ def run(
     supervisor = Supervisor(
         specs,
         worker_command(app),
-        Policy(restart, max_restarts, within, settings.shutdown_timeout_s),
+        Policy(
+            restart,
+            max_restarts,
+            within,
+            settings.shutdown_timeout_s,
+            settings.max_poll_interval_ms / 1000,
+        ),
         tell,
     )
     _on_signals(supervisor.stop)
@@ -127,7 +142,6 @@ def worker(
     from pmstream.runtime.clock import SystemClock
     from pmstream.runtime.roles import INSTANCES, ROLES, make_worker
     from pmstream.runtime.store import lock_directory
-    from pmstream.runtime.supervisor import end_with_parent
 
     settings = Settings.load()
     the_app = load_app(app, settings)
@@ -135,8 +149,9 @@ def worker(
     if role not in ROLES:
         raise ConfigurationError(f"role is {role!r}; it is {' or '.join(ROLES)}")
     logs.set_up(app=the_app.name, pm=process_manager, role=role, worker=name)
-    stop = _Flag()
+    stop, reporter = _Flag(), Reporter()
     _on_signals(stop.set)
+    faulthandler.register(DUMP_SIGNAL, all_threads=True)
     if _is_pipe(0):
         end_with_parent(stop.set, settings.shutdown_timeout_s)
     with ExitStack() as stack:
@@ -149,9 +164,10 @@ def worker(
                 the_app, process_manager, role, name, log, settings, clock, logs.told
             )
             logs.told("started", -1, f"process {os.getpid()}")
-            made.run(lambda: stop.is_set)
+            made.run(lambda: reporter.beat() or stop.is_set)
         except Exception as error:
             logs.ended(error)
+            reporter.ends(str(error))
             raise typer.Exit(exits.code(error)) from error
     logs.told("ended", -1, "as asked")
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +17,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
-EXIT_STOPPED = 70
-"""A worker's exit code when its process manager stopped itself."""
+from pmstream.runtime.report import VARIABLE, Reports
+
+EXIT_UNREACHABLE = 69
+"""A worker's exit code when Kafka does not answer: tried again for ever, on nobody's budget."""
+
+DUMP_SIGNAL = signal.SIGUSR1
+"""Makes a worker write the stacks of its threads to its log."""
+
+_DUMP_SECONDS = 1.0
 
 _POLL_SECONDS = 0.05
 _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.1, 10.0
@@ -42,28 +48,50 @@ class Spec(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """The restart strategy: at most `max_restarts` within `within_s` seconds, per PM."""
+    """The restart strategy: at most `max_restarts` within `within_s` seconds, per PM.
+
+    Attributes:
+        restart: which workers are started again.
+        max_restarts: more than this within `within_s`, and the process manager is given up.
+        within_s: see there.
+        shutdown_timeout_s: how long workers may take to end politely.
+        stall_timeout_s: a worker whose loop has not moved for so long is dumped and replaced.
+    """
 
     restart: Restart = Restart.PERMANENT
     max_restarts: int = 10
     within_s: float = 60.0
     shutdown_timeout_s: float = 30.0
+    stall_timeout_s: float = 120.0
 
 
 class _Child:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.process: subprocess.Popen[bytes] | None = None
+        self.reports: Reports | None = None
         self.start_at = 0.0
         self.backoff = _FIRST_BACKOFF_SECONDS
         self.started = 0.0
         self.done = False
+        self.reason = ""
+        self.kill_at: float | None = None
+        self.dumped_at: float | None = None
+
+    def listen(self) -> None:
+        """Hears what the worker has told."""
+        if self.reports is not None:
+            self.reports.take()
+            self.reason = self.reports.reason
 
     def forget(self) -> None:
-        """The process has ended: its pipe is closed."""
+        """The process has ended: its pipes are closed."""
         if self.process is not None and self.process.stdin is not None:
             self.process.stdin.close()
-        self.process = None
+        if self.reports is not None:
+            self.reports.close()
+        self.process = self.reports = self.kill_at = self.dumped_at = None
+        self.reason = ""
 
 
 class Supervisor:
@@ -121,15 +149,22 @@ class Supervisor:
         self._stopping = True
 
     def turn(self) -> None:
-        """Starts what is to be started, takes note of what ended."""
+        """Starts what is to be started, takes note of what ended, replaces what stands still."""
         for child in self._children:
-            if self._is_over(child):
-                continue
-            if child.process is None:
-                if time.monotonic() >= child.start_at:
+            process = child.process
+            if process is None:
+                if not self._is_over(child) and time.monotonic() >= child.start_at:
                     self._start(child)
-            elif child.process.poll() is not None:
-                self._ended(child, child.process.returncode)
+                continue
+            code = process.poll()
+            child.listen()
+            if code is not None:
+                self._ended(child, code)
+            elif child.kill_at is not None:
+                if time.monotonic() >= child.kill_at:
+                    process.kill()
+            else:
+                self._replace_stalled(child, process)
 
     def pids(self) -> dict[str, int]:
         """Worker name to process id, of those that run."""
@@ -141,10 +176,15 @@ class Supervisor:
 
     def end(self) -> None:
         """Ends all workers: politely, then by force after the shutdown timeout."""
-        self._end(self._children)
+        self._stopping = True
+        self._ask_to_end(self._children)
+        while any(each.process is not None for each in self._children):
+            self.turn()
+            time.sleep(_POLL_SECONDS)
 
     def _is_over(self, child: _Child) -> bool:
-        return child.done or child.spec.process_manager in self.stopped
+        gone = child.done or child.spec.process_manager in self.stopped
+        return (gone or self._stopping) and child.process is None
 
     def _start(self, child: _Child) -> None:
         with ExitStack() as stack:
@@ -152,65 +192,86 @@ class Supervisor:
             if self._log_dir is not None:
                 path = self._log_dir / f"{child.spec.role}-{child.spec.name}.log"
                 output = stack.enter_context(path.open("ab"))
+            child.reports = Reports()
+            told_how = {VARIABLE: str(child.reports.write_descriptor)}
             child.process = subprocess.Popen(
                 self._command(child.spec),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **self._environment},
+                env={**os.environ, **self._environment, **told_how},
+                pass_fds=[child.reports.write_descriptor],
                 start_new_session=True,
             )
+            child.reports.started()
         child.started = time.monotonic()
 
     def _ended(self, child: _Child, code: int) -> None:
+        spec, asked, reason = child.spec, child.kill_at is not None, child.reason
         child.forget()
-        spec, now = child.spec, time.monotonic()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        how += f": {reason}" if reason else ""
         self._told(f"{spec.process_manager} {spec.role} {spec.name}: ended, {how}")
+        if asked:
+            return
+        if code == EXIT_UNREACHABLE:
+            self._start_later(child)
+            return
         restart = self._policy.restart
         if restart is not Restart.PERMANENT and code == 0:
             child.done = True
-            return
-        if restart is Restart.TEMPORARY:
+        elif restart is Restart.TEMPORARY:
             self._give_up(spec, f"{spec.role} {spec.name} ended ({how}); it is {restart}")
-            return
-        recent = self._restarts.setdefault(spec.process_manager, deque())
-        recent.append(now)
-        while recent and now - recent[0] > self._policy.within_s:
-            recent.popleft()
-        if len(recent) > self._policy.max_restarts:
+        elif self._is_too_often(spec):
             self._give_up(
                 spec,
                 f"more than {self._policy.max_restarts} restarts in {self._policy.within_s:.0f} s, "
                 f"the last: {spec.role} {spec.name} ended, {how}",
             )
-            return
+        else:
+            self._start_later(child)
+
+    def _is_too_often(self, spec: Spec) -> bool:
+        recent, now = self._restarts.setdefault(spec.process_manager, deque()), time.monotonic()
+        recent.append(now)
+        while now - recent[0] > self._policy.within_s:
+            recent.popleft()
+        return len(recent) > self._policy.max_restarts
+
+    def _start_later(self, child: _Child) -> None:
+        now = time.monotonic()
         if now - child.started > self._policy.within_s:
             child.backoff = _FIRST_BACKOFF_SECONDS
         child.start_at = now + child.backoff
         child.backoff = min(child.backoff * 2, _LONGEST_BACKOFF_SECONDS)
 
     def _give_up(self, spec: Spec, why: str) -> None:
+        """Stops a process manager here: asks its workers to end, and waits for none of them."""
         self.stopped[spec.process_manager] = why
         self._told(f"{spec.process_manager} stopped: {why}")
-        self._end(
-            [each for each in self._children if each.spec.process_manager == spec.process_manager]
-        )
+        name = spec.process_manager
+        self._ask_to_end([each for each in self._children if each.spec.process_manager == name])
 
-    def _end(self, children: Sequence[_Child]) -> None:
-        running = [each.process for each in children if each.process is not None]
-        for process in running:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        until = time.monotonic() + self._policy.shutdown_timeout_s
-        for process in running:
-            try:
-                process.wait(max(until - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    def _ask_to_end(self, children: Sequence[_Child]) -> None:
         for each in children:
-            each.forget()
+            if each.process is not None and each.kill_at is None:
+                each.process.send_signal(signal.SIGTERM)
+                each.kill_at = time.monotonic() + self._policy.shutdown_timeout_s
+
+    def _replace_stalled(self, child: _Child, process: subprocess.Popen[bytes]) -> None:
+        """A loop that stands still is told of, with its stacks in the worker's log, and killed."""
+        now, beat = time.monotonic(), child.reports.beat_at if child.reports is not None else 0.0
+        if child.dumped_at is not None:
+            if now - child.dumped_at > _DUMP_SECONDS:
+                process.kill()
+        elif now - beat > self._policy.stall_timeout_s:
+            spec = child.spec
+            self._told(
+                f"{spec.process_manager} {spec.role} {spec.name}: has not moved for "
+                f"{now - beat:.0f} s; its stacks are in its log; it is replaced"
+            )
+            process.send_signal(DUMP_SIGNAL)
+            child.dumped_at = now
 
 
 def worker_command(app: str, *options: str) -> Callable[[Spec], Sequence[str]]:
@@ -230,21 +291,3 @@ def worker_command(app: str, *options: str) -> Callable[[Spec], Sequence[str]]:
         ]
 
     return command
-
-
-def end_with_parent(stop: Callable[[], None], grace_s: float) -> None:
-    """In a worker: calls `stop` when the supervisor's pipe closes, then ends the process.
-
-    Args:
-        stop: asks the worker to drain.
-        grace_s: how long it may take before the process ends itself.
-    """
-
-    def watch() -> None:
-        while os.read(0, 4096):
-            pass
-        stop()
-        time.sleep(grace_s)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="supervisor-watch").start()

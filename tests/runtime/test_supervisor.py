@@ -126,7 +126,7 @@ supervisor.run()
 
 WORKER = """
 import os, sys, threading
-from pmstream.runtime.supervisor import end_with_parent
+from pmstream.runtime.report import end_with_parent
 stop = threading.Event()
 end_with_parent(stop.set, 20)
 open(sys.argv[1], "w").write(str(os.getpid()))
@@ -150,3 +150,62 @@ def test_orphans_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
         return state == "Z"  # nobody may be there to reap it
 
     until(is_gone)
+
+
+STALLED = """
+import faulthandler, signal, sys, time
+from pmstream.runtime.report import Reporter, end_with_parent
+from pmstream.runtime.supervisor import DUMP_SIGNAL
+faulthandler.register(DUMP_SIGNAL, all_threads=True)
+Reporter().beat()
+def a_call_that_never_returns():
+    while True:
+        time.sleep(0.1)
+a_call_that_never_returns()
+"""
+
+
+def test_a_worker_that_stands_still_is_dumped_and_replaced(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    supervisor = house.supervise({"a": STALLED}, Policy(shutdown_timeout_s=5, stall_timeout_s=2))
+    until(lambda: pid_of(supervisor, "a") is not None, supervisor)
+    first = pid_of(supervisor, "a")
+    until(lambda: pid_of(supervisor, "a") not in (None, first), supervisor)
+    assert "has not moved for" in house.lines[0]
+    assert "a_call_that_never_returns" in capfd.readouterr().err
+
+
+REASON = """
+from pmstream.runtime.report import Reporter, end_with_parent
+Reporter().ends("account 7 is poisoned")
+raise SystemExit({code})
+"""
+
+
+def test_the_reason_of_a_worker_is_told_as_its_process_manager_is_given_up(house: House) -> None:
+    policy = Policy(max_restarts=0, within_s=60, shutdown_timeout_s=5)
+    stopped = house.supervise({"a": REASON.format(code=70)}, policy).run()
+    assert "exit code 70: account 7 is poisoned" in stopped["a"]
+
+
+def test_an_unreachable_kafka_is_on_nobodys_budget(house: House, tmp_path: Path) -> None:
+    script = f"open({str(tmp_path / 'starts')!r}, 'a').write('x')\nraise SystemExit(69)"
+    policy = Policy(restart=Restart.TEMPORARY, max_restarts=0, shutdown_timeout_s=5)
+    supervisor = house.supervise({"a": script}, policy)
+    starts = tmp_path / "starts"
+    until(lambda: starts.exists() and len(starts.read_text()) >= 3, supervisor)
+    assert supervisor.stopped == {}
+
+
+def test_giving_one_up_does_not_hold_up_the_others(house: House) -> None:
+    """Its workers may take their time to end: nobody waits for them."""
+    deaf = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FOREVER[12:]
+    specs = {"a": deaf, "b": FOREVER}
+    supervisor = house.supervise(specs, Policy(max_restarts=0, shutdown_timeout_s=3))
+    until(lambda: len(supervisor.pids()) == 2, supervisor)
+    began = time.monotonic()
+    supervisor._give_up(Spec("a", "instances", "a-0"), "for the test")
+    assert time.monotonic() - began < 1
+    until(lambda: pid_of(supervisor, "a") is None, supervisor)
+    assert pid_of(supervisor, "b") is not None
