@@ -143,7 +143,7 @@ class Consumer(Protocol):
         """The membership of this moment; None when the member is in no generation."""
 
     def lag(self, partition: TopicPartition) -> int | None:
-        """Offsets between the position and the last known LSO; None when unknown."""
+        """Offsets between the position and the last known LSO (maybe 1 s old); None: unknown."""
 
     def close(self) -> None:
         """Leaves (a dynamic member) or goes silently (a static one). Never raises."""
@@ -160,10 +160,11 @@ class Reader(Protocol):
 
         Raises:
             PositionLost: a position is below the log's start or beyond its end.
+            Refused: no such topic, or not authorised.
         """
 
     def position(self, partition: TopicPartition) -> int | None:
-        """The next offset to read, stepped over markers and aborted records; None before any."""
+        """The next offset to read, past markers and aborted records; None before any `read`."""
 
     def close(self) -> None:
         """Frees it. Never raises."""
@@ -266,13 +267,13 @@ class Log(Protocol):
         """All topics. Raises Unavailable."""
 
     def create_topics(self, specs: Sequence[TopicSpec]) -> None:
-        """Makes topics that do not exist. Raises Refused, Unavailable."""
+        """Makes topics. Raises Refused naming those that exist; the others are made. Unavailable."""
 
     def config(self, topic: str) -> dict[str, str]:
         """The topic's settings in force. Raises Refused, Unavailable."""
 
     def start(self, partition: TopicPartition) -> int | None:
-        """The lowest offset still there (low watermark); None when it cannot be told now."""
+        """The lowest offset still there (low watermark); None when unknown now, or no such topic."""
 
     def end(self, partition: TopicPartition, *, stable: bool) -> int | None:
         """The LSO (stable) or the high watermark; None when it cannot be told now."""
