@@ -267,13 +267,13 @@ class Log(Protocol):
         """All topics. Raises Unavailable."""
 
     def create_topics(self, specs: Sequence[TopicSpec]) -> None:
-        """Makes topics. Raises Refused naming those that exist; the others are made. Unavailable."""
+        """Makes topics. Raises Refused, naming those that exist (the others are made)."""
 
     def config(self, topic: str) -> dict[str, str]:
         """The topic's settings in force. Raises Refused, Unavailable."""
 
     def start(self, partition: TopicPartition) -> int | None:
-        """The lowest offset still there (low watermark); None when unknown now, or no such topic."""
+        """The lowest offset still there; None when unknown now, or no such topic."""
 
     def end(self, partition: TopicPartition, *, stable: bool) -> int | None:
         """The LSO (stable) or the high watermark; None when it cannot be told now."""
