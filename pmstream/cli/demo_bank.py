@@ -12,7 +12,7 @@ from pmstream.examples.bank import Bank
 from pmstream.examples.transfer import app
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.supervisor import end_with_parent
+from pmstream.runtime.report import end_with_parent
 
 
 def main() -> None:

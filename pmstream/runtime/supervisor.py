@@ -28,7 +28,8 @@ DUMP_SIGNAL = signal.SIGUSR1
 _DUMP_SECONDS = 1.0
 
 _POLL_SECONDS = 0.05
-_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.1, 10.0
+_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.1, 4.0
+# So short that a worker which always fails uses up the usual budget (10 in 60 s) and is told of.
 
 
 class Restart(StrEnum):
