@@ -45,6 +45,7 @@ class Restore:
         checkpoint: how far the store has come.
         position: where to read the inbox, once DONE.
         records: changelog records applied so far.
+        emptied: why it emptied the store, until that was told.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Restore:
         self.checkpoint = load_checkpoint(store.checkpoint())
         self.position = 0
         self.records = 0
+        self.emptied = ""
         self._asked = False
         self._committed: Committed | None = None
         self._target: int | None = None
@@ -111,6 +113,7 @@ class Restore:
     def start_again(self, why: str) -> None:
         """Empties the store and reads the changelog from its beginning."""
         self._store.wipe(why)
+        self.emptied = why
         self.checkpoint, self._target = Checkpoint(), None
 
     def _ask(self, consumer: Consumer) -> bool:

@@ -161,6 +161,9 @@ class Restores:
         if self._reader is not None and owned.number in self._reading:
             read_to = self._reader.position(restore.changelog)
         verdict = restore.turn(consumer, self._log, read_to)
+        if restore.emptied:
+            self._told("store emptied", owned.number, restore.emptied)
+            restore.emptied = ""
         if verdict is Verdict.STALLED:
             last = restore.checkpoint.last
             self._takeover.changelog(restore.changelog, last.owner if last else None)

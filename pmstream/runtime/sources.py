@@ -175,8 +175,11 @@ class Positions:
         info = self._log.topics().get(topic)
         if info is None:
             return None
-        others = [TopicPartition(topic, number) for number in range(info.partitions)]
-        if self._log.last_committed(self._group, others):
+        all_of_it = [TopicPartition(topic, number) for number in range(info.partitions)]
+        known = self._log.last_committed(self._group, all_of_it)
+        if source.place in known:
+            return None  # a coordinator that was loading said "none": the next turn asks again
+        if known:
             return self._log.start(source.place)
         raise Stopped(
             f"group {self._group} has no position in {topic}: run `pmstream topics ensure` to set "

@@ -8,11 +8,10 @@ import pytest
 from pmstream.core.instance import Condition, Instance, condition, load_instance
 from pmstream.errors import Stopped
 from pmstream.runtime.clock import VirtualClock
-from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from pmstream.runtime.store import instance_key
-from tests.runtime.world import Happened, World, make_app
+from tests.runtime.world import Happened, World
 
 
 @pytest.fixture
@@ -39,27 +38,6 @@ def in_condition(world: World, process: str) -> Condition:
 
 def heal(world: World) -> None:
     world.manager.healed = True
-
-
-def test_a_retry_waits_alone_and_keeps_the_order_behind_it(
-    world: World, clock: VirtualClock
-) -> None:
-    """F40, in order: the neighbour's commands are out while the retry waits."""
-    world.manager.retry_delay = 3600
-    world.count("a", [0])
-    world.count("a", [1], what="retry")
-    world.count("a", [2, 3])
-    world.count("b", range(4))
-    world.settle(lambda: len(world.counts("b")) == 4 and in_condition(world, "a") != "idle")
-    assert world.counts("a") == [(0, 1)]
-    assert in_condition(world, "a") is Condition.RETRYING
-    heal(world)
-    clock.advance(3600)
-    world.settle(lambda: len(world.counts("a")) == 4)
-    world.settle()
-    assert world.counts("a") == [(0, 1), (1, 2), (2, 3), (3, 4)]
-    assert in_condition(world, "a") is Condition.IDLE
-    assert world.stores() == world.changelog()
 
 
 @pytest.mark.parametrize("wiped", [False, True], ids=["disk kept", "disk wiped"])
@@ -122,93 +100,6 @@ def test_stop_commits_what_preceded_and_ends_with_the_reason(world: World) -> No
     world.start(INSTANCES, "w-2")
     world.settle(lambda: len(world.counts("a")) == 5)
     assert world.counts("a") == [(n, n + 1) for n in range(5)]
-
-
-def test_an_early_event_waits_for_its_start(world: World, clock: VirtualClock) -> None:
-    """F51: the start passes the one that waits for it."""
-    world.manager.retry_delay = 3600
-    world.count("a", [1], what="only")
-    world.settle(lambda: in_condition(world, "a") is Condition.RETRYING)
-    world.count("a", [0], what="new")
-    world.count("a", [2])
-    world.settle(lambda: len(world.counts("a")) == 3)
-    assert world.counts("a") == [(0, 1), (1, 2), (2, 3)]
-
-
-def test_a_long_backlog_drains_over_several_batches_also_after_a_crash(
-    tmp_path: Path, clock: VirtualClock
-) -> None:
-    """F48: no further input ever comes."""
-    world = World(MemoryLog(clock), tmp_path, clock, max_batch_records=50)
-    world.start_all()
-    world.manager.retry_delay = 60
-    world.count("a", [0], what="retry")
-    world.count("a", range(1, 450))
-    world.settle(lambda: (found := instance(world, "a")) is not None and found.backlog.size == 449)
-    heal(world)
-    clock.advance(60)
-    world.settle(lambda: 100 < len(world.counts("a")) < 449)
-    world.crash("w-0")
-    world.start(INSTANCES, "w-0")
-    world.settle(lambda: len(world.counts("a")) == 450)
-    assert world.counts("a") == [(n, n + 1) for n in range(450)]
-    world.settle()
-    assert world.stores() == world.changelog()
-    world.close()
-
-
-def test_a_full_backlog_pauses_the_partition_and_lets_it_go_again(
-    tmp_path: Path, clock: VirtualClock
-) -> None:
-    app = make_app(backlog_limit=5)
-    world = World(MemoryLog(clock), tmp_path, clock, partitions=1, app=app)
-    world.start_all()
-    world.manager.retry_delay = 60
-    world.count("a", [0], what="retry")
-    world.count("a", range(1, 20))
-    world.count("b", range(3))
-    world.settle(lambda: any(what == "blocked" for what, _, _ in world.told))
-    stage = world.workers["w-0"].stage
-    assert isinstance(stage, InstancesStage)
-    assert stage.partitions[0].blocked == "a"
-    heal(world)
-    clock.advance(60)
-    world.settle(lambda: len(world.counts("a")) == 20 and len(world.counts("b")) == 3)
-    assert world.counts("a") == [(n, n + 1) for n in range(20)]
-    world.close()
-
-
-def test_a_wall_clock_that_steps_back_fires_a_retry_once(world: World, clock: VirtualClock) -> None:
-    """F42."""
-    world.manager.retry_delay = 10
-    world.count("a", [0], what="retry")
-    world.settle(lambda: in_condition(world, "a") is Condition.RETRYING)
-    heal(world)
-    clock.step(-3600)
-    world.turn(50)
-    assert world.counts("a") == []
-    clock.step(7200)
-    world.settle(lambda: world.counts("a") == [(0, 1)])
-    world.settle()
-    assert world.counts("a") == [(0, 1)]
-
-
-def test_a_repeated_route_and_a_moved_position_run_nothing_twice(world: World) -> None:
-    """F49: the router's positions are moved back after processes have ended."""
-    world.count("a", range(3))
-    world.count("a", [3], what="stop")
-    world.count("b", range(3))
-    world.settle()
-    before = world.commands()
-    world.workers.pop("router-0").close()
-    world.log.lose(world.names.group("router"), "router-0")  # type: ignore[attr-defined]
-    world.start_at_origin()
-    world.start("router", "router-0")
-    world.settle()
-    assert world.commands() == before
-    world.count("a", [9])
-    world.settle()
-    assert world.counts("a")[-1] == (9, 1)
 
 
 def test_headers_tell_cause_and_correlation(world: World) -> None:

@@ -11,14 +11,13 @@ from pmstream import App, failure
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.log import Committed, Headers, TopicPartition, TopicSpec
+from pmstream.runtime.log import Headers
 from pmstream.runtime.log_errors import OffsetPending
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES, ROUTER
 from pmstream.runtime.router import BREAKER_RUN, RouterStage
-from pmstream.runtime.sources import Note, dump_note
-from tests.runtime.test_crash import Killed, kill_at
-from tests.runtime.world import SOURCE, Counter, Happened, World, make_app
+from tests.runtime.kill import Killed, kill_at
+from tests.runtime.world import SOURCE, Counter, World, make_app
 
 
 @pytest.fixture
@@ -181,52 +180,6 @@ def test_too_large_a_share_of_undecodable_records_trips_the_breaker(world: World
         world.settle(lambda: False)
 
 
-def test_a_topic_without_any_position_stops_with_the_remedy(world: World, log: MemoryLog) -> None:
-    log.forget_positions(world.names.group(ROUTER))
-    world.start(ROUTER, "router-0")
-    with pytest.raises(Stopped, match="topics ensure"):
-        world.settle(lambda: False)
-
-
-def test_f45_a_partition_that_appears_later_starts_at_its_beginning(
-    world: World, log: MemoryLog
-) -> None:
-    world.start_all()
-    world.count("a", [0])
-    world.settle()
-    log.add_partitions(SOURCE, 3)
-    writer = log.writer()
-    value = world.codec.encode_event(SOURCE, Happened(process="b", what="go", n=7))
-    writer.produce(SOURCE, value, b"k", (), partition=2)
-    writer.flush(1)
-    world.settle(lambda: world.counts("b") == [(7, 1)])
-
-
-def test_f45_a_topic_made_anew_is_refused(world: World, log: MemoryLog) -> None:
-    world.start_all()
-    world.count("a", range(3))
-    world.settle()
-    world.workers.pop("router-0").close()
-    log.delete_topic(SOURCE)
-    log.create_topics([TopicSpec(SOURCE, 2)])
-    world.count("a", [0])
-    place = TopicPartition(SOURCE, 0)
-    log.lose(world.names.group(ROUTER), "router-0")
-    log.set_positions(
-        world.names.group(ROUTER), {place: Committed(0, dump_note(Note("x", "old id")))}
-    )
-    world.start(ROUTER, "router-0")
-    with pytest.raises(Stopped, match="belongs to an earlier topic"):
-        world.settle(lambda: False)
-
-
-def test_positions_set_from_outside_are_refused(world: World, log: MemoryLog) -> None:
-    log.set_positions(world.names.group(ROUTER), {TopicPartition(SOURCE, 0): Committed(0)})
-    world.start(ROUTER, "router-0")
-    with pytest.raises(Stopped, match="set from outside"):
-        world.settle(lambda: False)
-
-
 def test_a_pending_position_is_freed_from_its_dead_router(
     world: World, log: MemoryLog, clock: VirtualClock
 ) -> None:
@@ -258,37 +211,3 @@ def test_missing_topics_are_named_with_the_remedy(world: World, log: MemoryLog, 
     log.delete_topic(world.names.inbox)
     with pytest.raises(ConfigurationError, match=r"world\.counter\.inbox.*topics ensure"):
         world.start(role, "x")
-
-
-def test_f24_different_counts_of_inbox_and_changelog_are_refused(
-    world: World, log: MemoryLog
-) -> None:
-    log.add_partitions(world.names.changelog, 4)
-    with pytest.raises(ConfigurationError, match=r"has 3 partitions but .* has 4"):
-        world.start(INSTANCES, "x")
-
-
-def test_what_no_router_wrote_is_a_dead_letter_of_the_inbox(world: World) -> None:
-    """F43, one of many."""
-    world.start_all()
-    writer = world.log.writer()
-    writer.produce(world.names.inbox, b"value", b"a", (), partition=0)
-    writer.produce(world.names.inbox, b"value", None, (("pm-routed", b"\xff"),), partition=0)
-    writer.flush(1)
-    world.settle()
-    letters = world.read(world.names.dead_letters)
-    assert [b"no router wrote it" in (dict(each.headers)["pm-error"] or b"") for each in letters]
-    assert len(letters) == 2
-
-
-def test_f38_a_key_in_a_wrong_partition_stops_and_names_both(world: World) -> None:
-    world.start_all()
-    world.count("a", [0])
-    world.settle()
-    (record,) = world.read(world.names.inbox)
-    writer = world.log.writer()
-    wrong = (record.partition + 1) % 3
-    writer.produce(world.names.inbox, record.value, record.key, record.headers, partition=wrong)
-    writer.flush(1)
-    with pytest.raises(Stopped, match="murmur2"):
-        world.settle(lambda: False)

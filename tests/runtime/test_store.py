@@ -1,24 +1,18 @@
 """The store on a real RocksDB: atomic, whole after a kill, emptied only for good reason."""
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmstream.errors import Busy, ConfigurationError
+from pmstream.errors import Busy
 from pmstream.runtime.store import (
     Caches,
     Store,
-    StoreCorrupt,
     backlog_key,
     due_key,
     instance_key,
-    lock_directory,
     split_due_key,
 )
 
@@ -66,35 +60,6 @@ def test_an_open_store_is_busy(tmp_path: Path) -> None:
     store.close()
 
 
-def test_damaged_files_are_found_and_the_store_starts_again(tmp_path: Path) -> None:
-    """F27, at opening."""
-    store = open_store(tmp_path)
-    store.write({instance_key(str(n)): b"x" * 100 for n in range(1000)}, b"first")
-    store.close()
-    manifest = next((tmp_path / "0").glob("MANIFEST-*"))
-    manifest.write_bytes(b"\xff" * manifest.stat().st_size)
-    store = open_store(tmp_path)
-    assert "damaged" in store.wiped
-    assert store.checkpoint() is None
-    store.close()
-
-
-def test_damaged_blocks_are_found_when_they_are_read(tmp_path: Path) -> None:
-    """F27, at reading: never a wrong value, never a silent end of a scan."""
-    store = open_store(tmp_path)
-    store.write({instance_key(str(n)): os.urandom(400) for n in range(2000)}, b"first")
-    store.close()
-    for table in (tmp_path / "0").glob("*.sst"):
-        content = bytearray(table.read_bytes())
-        content[1000:200_000] = bytes(199_000)
-        table.write_bytes(content)
-    store = open_store(tmp_path)
-    if not store.wiped:
-        with pytest.raises(StoreCorrupt, match="damaged"):
-            list(store.scan(b"i", b"j"))
-    store.close()
-
-
 def test_due_hints_come_in_order_of_time_and_only_when_due(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     hints = {due_key(due, f"p{due}", "retry"): b"" for due in (30, 10, 20, 2**40)}
@@ -115,54 +80,3 @@ def test_no_key_of_one_process_is_a_key_of_another(one: str, other: str, sequenc
     keys = {instance_key(one), backlog_key(one, sequence), due_key(sequence, one, "retry")}
     others = {instance_key(other), backlog_key(other, sequence), due_key(sequence, other, "retry")}
     assert keys.isdisjoint(others) or one == other
-
-
-WRITER = """
-import os, sys
-from pathlib import Path
-from pmstream.runtime.store import Caches, Store, instance_key
-store = Store(Path(sys.argv[1]) / "0", "topic 12", Caches(1 << 20))
-n = int(store.checkpoint() or b"0")
-while True:
-    n += 1
-    store.write({instance_key(str(k)): b"%d" % n for k in range(20)}, b"%d" % n)
-    if n % 50 == 0:
-        store.flush()
-        print(n, flush=True)
-"""
-
-
-def test_f11_a_killed_process_leaves_a_whole_state(tmp_path: Path) -> None:
-    """Every key is from the checkpoint's batch, and nothing that was flushed is gone."""
-    for _ in range(5):
-        child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-        )
-        assert child.stdout is not None
-        flushed = [int(child.stdout.readline()) for _ in range(3)][-1]
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
-        store = open_store(tmp_path)
-        checkpoint = store.checkpoint()
-        assert checkpoint is not None
-        assert int(checkpoint) >= flushed
-        assert {value for _, value in store.scan(b"i", b"j")} == {checkpoint}
-        store.close()
-
-
-def test_a_directory_that_is_held_is_busy_and_names_the_holder(tmp_path: Path) -> None:
-    """F13."""
-    with (
-        lock_directory(tmp_path / "w", 0),
-        pytest.raises(Busy, match=f"held by process {os.getpid()}"),
-    ):
-        lock_directory(tmp_path / "w", 0.1)
-    lock_directory(tmp_path / "w", 0).close()
-
-
-def test_a_directory_that_cannot_be_made_is_a_fault_of_configuration(tmp_path: Path) -> None:
-    """F41: a file stands where the directory should be (root may write anywhere else)."""
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match="PMSTREAM_STATE_DIR"):
-        lock_directory(tmp_path / "file" / "w", 0)

@@ -106,13 +106,13 @@ class Counter(ProcessManager[Count]):
         return answers.get(what, failure.Stop(error) if what == "halt" else failure.Skip())
 
 
-def make_app(**options: Any) -> App:
-    """The app; options go to its process manager."""
+def make_app(name: str = "world", **options: Any) -> App:
+    """The app, its topics named after it; options go to its process manager."""
     return App(
-        name="world",
+        name=name,
         schemas=Path(__file__).parent / "avro",
-        events={SOURCE: [Happened]},
-        commands={COMMANDS: {Do: "process"}},
+        events={f"{name}.events": [Happened]},
+        commands={f"{name}.commands": {Do: "process"}},
         process_managers=[Counter(**options)],
     )
 
@@ -140,7 +140,8 @@ class World:
     ) -> None:
         self.log, self.clock, self.partitions = log, clock, partitions
         self.app = app or make_app()
-        self.names = Names("world", "counter")
+        self.names = Names(self.app.name, "counter")
+        (self.source,), (self.target,) = self.app.events, self.app.commands
         self.settings = Settings(state_dir=directory, **settings)
         self.codec = Codec(self.app)
         self.workers: dict[str, Worker] = {}
@@ -151,8 +152,8 @@ class World:
         names, size = self.names, {"max.message.bytes": "1100000"}
         self.log.create_topics(
             [
-                TopicSpec(SOURCE, 2),
-                TopicSpec(COMMANDS, 2),
+                TopicSpec(self.source, 2),
+                TopicSpec(self.target, 2),
                 TopicSpec(names.inbox, self.partitions, size),
                 TopicSpec(names.changelog, self.partitions, {"cleanup.policy": "compact", **size}),
                 TopicSpec(names.dead_letters, 1),
@@ -162,9 +163,9 @@ class World:
 
     def start_at_origin(self) -> None:
         """What `topics ensure` does: the router's positions, all in one transaction."""
-        topic = self.log.topics()[SOURCE]
+        topic = self.log.topics()[self.source]
         origin = Committed(0, dump_note(Note("ensure", topic.id)))
-        places = [TopicPartition(SOURCE, number) for number in range(topic.partitions)]
+        places = [TopicPartition(self.source, number) for number in range(topic.partitions)]
         self.log.set_positions(self.names.group(ROUTER), dict.fromkeys(places, origin))
 
     @property
@@ -180,8 +181,8 @@ class World:
         """Appends events to the source topic, keyed by something that is no process UUID."""
         writer = self.log.writer()
         for event in events:
-            value = self.codec.encode_event(SOURCE, event)
-            writer.produce(SOURCE, value, b"%d" % (event.n % 7), headers, partition=0)
+            value = self.codec.encode_event(self.source, event)
+            writer.produce(self.source, value, b"%d" % (event.n % 7), headers, partition=0)
         writer.flush(10)
 
     def count(self, process: str, numbers: Iterable[int], what: str = "go") -> None:
@@ -236,8 +237,8 @@ class World:
 
     def _marks(self) -> list[int | None]:
         names = self.names
-        topics = [(names.inbox, self.partitions), (names.changelog, self.partitions), (COMMANDS, 2)]
-        places = [TopicPartition(topic, n) for topic, count in topics for n in range(count)]
+        counts = {names.inbox: self.partitions, names.changelog: self.partitions, self.target: 2}
+        places = [TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)]
         return [self.log.end(place, stable=True) for place in places]
 
     def close(self) -> None:
@@ -263,7 +264,8 @@ class World:
 
     def commands(self, process: str | None = None) -> list[Do]:
         """Every visible command (of one process), in order within a process."""
-        found = [self.codec.decode(COMMANDS, each.value or b"") for each in self.read(COMMANDS)]
+        records = self.read(self.target)
+        found = [self.codec.decode(self.target, each.value or b"") for each in records]
         return [each for each in found if process in (None, each.process)]
 
     def counts(self, process: str) -> list[tuple[int, int]]:

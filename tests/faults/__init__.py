@@ -1,0 +1,1 @@
+"""One test or more for each fault that must be survived, named by its number."""
