@@ -15,6 +15,11 @@ workers := env("TEST_WORKERS", "2")
 @demo *args:
     pmstream demo "$@"
 
+# Everything fails at random under load, then the topics are verified: --minutes 10 --brokers 3
+[no-exit-message]
+@chaos *args:
+    pmstream dev chaos "$@"
+
 # Everything CI checks: format, lint, types, imports, then all tests
 [no-exit-message]
 test *args: lint types imports

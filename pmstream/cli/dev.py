@@ -1,11 +1,16 @@
 """`pmstream dev`: a real Kafka on this machine, for development and tests."""
 
+import json
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from pmstream.cli.exits import DONE, FOUND
+from pmstream.cli.loading import connect
+from pmstream.cli.output import Output, OutputOption
 from pmstream.errors import ConfigurationError
 
 commands = typer.Typer(no_args_is_help=True)
@@ -52,3 +57,49 @@ def kafka(
         say=lambda line: print(line, flush=True),
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
+
+
+@commands.command()
+def chaos(
+    *,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long faults strike.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="Of events and faults.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=6, help="Instances workers.")] = 3,
+    brokers: Annotated[int, typer.Option(help="1 or 3.")] = 1,
+    rate: Annotated[int, typer.Option(min=1, help="Events a second.")] = 250,
+    output: OutputOption = Output.TABLE,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep logs, state and Kafka's data.")
+    ] = False,
+) -> int:
+    """Lets everything fail at random under load, then verifies from the topics.
+
+    Example: pmstream dev chaos --minutes 10 --workers 3 --brokers 3 --seed 7
+    """
+    from pmstream.chaos.play import Plan, play
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, _interrupt)
+    plan = Plan(minutes, seed, workers, brokers, rate)
+    summary = play(plan, connect, _progress, keep=keep)
+    _print(summary, output)
+    return FOUND if summary.get("wrong") else DONE
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print(summary: dict[str, Any], output: Output) -> None:
+    if output is Output.JSON:
+        print(json.dumps(summary), flush=True)
+        return
+    for name, value in summary.items():
+        if name != "wrong":
+            print(f"{name:>16}  {value}")
+    for each in summary.get("wrong", ()):
+        print(f"WRONG: {each}")

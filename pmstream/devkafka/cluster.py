@@ -31,6 +31,7 @@ class Cluster:
         settings: broker settings that win over those of properties.py.
         kafka_home: a folder of Kafka's jars; None takes them from the cache or fetches them.
         progress: is told what is going on while it takes long.
+        advertised: the ports that clients are told, in the brokers' order: those of a proxy.
 
     Raises:
         DevKafkaError: at any method, in one sentence.
@@ -45,6 +46,7 @@ class Cluster:
         *,
         kafka_home: Path | None = None,
         progress: Callable[[str], None] = _silent,
+        advertised: Sequence[int] | None = None,
     ) -> None:
         if brokers not in (1, 3):
             raise DevKafkaError(f"a cluster has 1 or 3 brokers, not {brokers}: choose one of these")
@@ -54,6 +56,7 @@ class Cluster:
         self._directory = directory
         self._ports = ports
         self._settings = dict(settings or {})
+        self._advertised = tuple(advertised or ())
         self._kafka_home = kafka_home
         self._progress = progress
         self._runtime: runtime.Runtime | None = None
@@ -168,7 +171,9 @@ class Cluster:
     def _properties(self, node: int) -> dict[str, str]:
         clients = [broker.port for broker in self._brokers]
         data = self._brokers[node - 1].folder / "data"
-        return properties.server(node, clients, self._controller_ports, data, self._settings)
+        return properties.server(
+            node, clients, self._controller_ports, data, self._settings, self._advertised
+        )
 
     def _launch(self, brokers: Sequence[Broker]) -> None:
         try:

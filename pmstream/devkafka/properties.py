@@ -5,6 +5,8 @@ from pathlib import Path
 
 from confluent_kafka.cimpl import NewTopic
 
+from pmstream.devkafka.ports import free
+
 _COMMON = {
     "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
@@ -32,6 +34,7 @@ def server(
     controller_ports: Sequence[int],
     data: Path,
     settings: Mapping[str, str],
+    advertised: Sequence[int] = (),
 ) -> dict[str, str]:
     """The properties of one broker of a cluster.
 
@@ -41,6 +44,8 @@ def server(
         controller_ports: of all controllers, by node.
         data: the formatted folder.
         settings: what wins over all else.
+        advertised: the ports, by node, that clients are told instead; what brokers tell each
+            other goes its own way then.
     """
     listener = f"PLAINTEXT://127.0.0.1:{ports[node - 1]}"
     voters = (f"{number}@127.0.0.1:{port}" for number, port in enumerate(controller_ports, 1))
@@ -54,7 +59,23 @@ def server(
         "listeners": f"{listener},CONTROLLER://127.0.0.1:{controller_ports[node - 1]}",
         "advertised.listeners": listener,
         "log.dirs": str(data),
+        **(
+            _apart(listener, controller_ports[node - 1], advertised[node - 1]) if advertised else {}
+        ),
         **settings,
+    }
+
+
+def _apart(listener: str, controller_port: int, advertised: int) -> dict[str, str]:
+    """Clients come by another port than they are answered at; brokers talk by a third one."""
+    (internal,) = free(1)
+    between = f"INTERNAL://127.0.0.1:{internal}"
+    protocols = _COMMON["listener.security.protocol.map"]
+    return {
+        "listeners": f"{listener},{between},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised},{between}",
+        "inter.broker.listener.name": "INTERNAL",
+        "listener.security.protocol.map": f"{protocols},INTERNAL:PLAINTEXT",
     }
 
 

@@ -1,0 +1,1 @@
+"""Chaos: everything fails at random while a load runs; then all is verified."""

@@ -1,0 +1,302 @@
+"""A chaos run from its Kafka to its verdict.
+
+Rule: whatever happens, all that was started is ended, and all that was mounted is taken away.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from pmstream import devkafka
+from pmstream.chaos.counter import app
+from pmstream.chaos.fleet import NAMES, ROUTERS, Fleet
+from pmstream.chaos.load import Loader
+from pmstream.chaos.monkey import SESSION_SECONDS, TRANSACTION_SECONDS, Monkey
+from pmstream.chaos.outages import Brokers, SmallDisk
+from pmstream.chaos.proxy import Proxy
+from pmstream.chaos.reading import TOPICS, Quiet, read_topic
+from pmstream.chaos.stores import check_stores
+from pmstream.chaos.verify import Verdict, verify
+from pmstream.chaos.watch import Fault, Watch
+from pmstream.config import Settings
+from pmstream.devkafka import ports
+from pmstream.errors import PmstreamError
+from pmstream.operate import starts, topics
+from pmstream.runtime.codec import Codec
+from pmstream.runtime.log import Log
+from pmstream.runtime.log_errors import LogError
+
+PARTITIONS = 6
+QUIET_SECONDS = 120.0
+"""How long all may take to be handled once everything is healed."""
+
+JOIN_SECONDS = 60.0
+STUCK_SECONDS = 180.0
+"""No fault lasts so long: a canary that waits longer ends the run."""
+
+_STATUS_SECONDS = 10.0
+
+Say = Callable[[str], None]
+
+
+class Plan(Struct, frozen=True):
+    """What a run is to do: `rate` is of events a second."""
+
+    minutes: float
+    seed: int
+    workers: int
+    brokers: int
+    rate: int
+
+
+class Stage(Struct):
+    """All that runs while the monkey is at work."""
+
+    log: Log
+    proxy: Proxy
+    brokers: Brokers
+    fleet: Fleet
+    loader: Loader
+    watch: Watch
+    codec: Codec
+    directory: Path
+    say: Say
+
+
+def play(plan: Plan, connect: Callable[[Settings], Log], say: Say, *, keep: bool) -> dict[str, Any]:
+    """Runs chaos; answers the summary, with `wrong` when something is.
+
+    Args:
+        plan: what to do.
+        connect: a log from settings.
+        say: prints a line of progress.
+        keep: keep the run's folder although all is well.
+
+    Raises:
+        PmstreamError: it could not be run.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="pmstream-chaos-"))
+    (directory / "plan.json").write_text(json.dumps({**_fields(plan)}) + "\n")
+    summary: dict[str, Any] = {"wrong": ["the run was broken off"]}
+    try:
+        with ExitStack() as stack:
+            summary = _run(plan, connect, say, directory, stack)
+        return summary
+    finally:
+        if keep or summary.get("wrong"):
+            (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+            say(f"seed {plan.seed}: logs, state and topics are in {directory}")
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _run(
+    plan: Plan, connect: Callable[[Settings], Log], say: Say, directory: Path, stack: ExitStack
+) -> dict[str, Any]:
+    stage = stack.enter_context(staged(plan, connect, say, directory))
+    disk = SmallDisk(stage.fleet.folder(stage.fleet.specs[ROUTERS]))
+    stack.callback(disk.unmount)
+    if disk.why_not:
+        say(f"no disk-full faults: {disk.why_not}")
+    await_members(stage, plan.workers)
+    stage.loader.start()
+    monkey = Monkey(plan.seed, stage.fleet, stage.brokers, stage.proxy, disk)
+    began = time.monotonic()
+    _rage(stage, monkey, began, began + plan.minutes * 60)
+    seconds = time.monotonic() - began
+    verdict = Verdict()
+    say("healing; waiting for quiet")
+    monkey.heal()
+    _calm(stage, verdict)
+    stage.fleet.end()
+    say("verifying from the topics")
+    changelog = verify(stage.log, verdict)
+    stores = check_stores(stage.log, verdict, stage.fleet.stores(), changelog)
+    say(f"{verdict.commands} commands, {stores} stores compared")
+    _check_loader(stage.loader, verdict)
+    summary = summarise(plan, verdict, stage.watch, seconds)
+    if summary.get("wrong"):
+        _dump(stage.log, directory)
+        disk.unmount(directory / "small-disk")
+    return summary
+
+
+@contextmanager
+def staged(
+    plan: Plan,
+    connect: Callable[[Settings], Log],
+    say: Say,
+    directory: Path,
+    transaction_seconds: float = TRANSACTION_SECONDS,
+) -> Iterator[Stage]:
+    """Starts proxy, Kafka, topics and workers; ends them all."""
+    with ExitStack() as stack:
+        found = ports.free(2 * plan.brokers)
+        told, hidden = found[: plan.brokers], found[plan.brokers :]
+        proxy = Proxy(told, hidden)
+        proxy.start()
+        stack.callback(proxy.stop)
+        cluster = devkafka.Cluster(
+            plan.brokers, directory / "kafka", hidden, progress=say, advertised=told
+        )
+        stack.enter_context(cluster)
+        environment = {
+            "PMSTREAM_BOOTSTRAP_SERVERS": proxy.addresses,
+            "PMSTREAM_SESSION_TIMEOUT_MS": str(int(SESSION_SECONDS * 1000)),
+            "PMSTREAM_TRANSACTION_TIMEOUT_MS": str(int(transaction_seconds * 1000)),
+        }
+        settings = Settings.load(
+            bootstrap_servers=proxy.addresses,
+            inbox_partitions=PARTITIONS,
+            session_timeout_ms=int(SESSION_SECONDS * 1000),
+        )
+        log, codec = connect(settings), Codec(app)
+        topics.carry_out(topics.plan(app, log, settings, create_missing=True), log)
+        starts.set_starts(app, log, starts.find_starts(app, log))
+        loader = Loader(log, codec.encode_event, plan.seed, plan.rate, PARTITIONS)
+        watch = stack.enter_context(
+            closing(Watch(log, codec.decode, PARTITIONS, loader.canaries_sent))
+        )
+        fleet = Fleet(plan.workers, directory, environment, say)
+        stack.callback(fleet.end)
+        brokers = Brokers(cluster, plan.brokers)
+        stack.callback(brokers.wait)
+        yield Stage(log, proxy, brokers, fleet, loader, watch, codec, directory, say)
+
+
+def await_members(stage: Stage, workers: int) -> None:
+    """Returns when all workers have joined. Raises PmstreamError."""
+    until = time.monotonic() + JOIN_SECONDS
+    wanted = {NAMES.group("router"): ROUTERS, NAMES.group("instances"): workers}
+    while any(len(stage.log.members(group)) < number for group, number in wanted.items()):
+        stage.fleet.turn()
+        if stage.fleet.gave_up or time.monotonic() > until:
+            raise PmstreamError(f"the workers do not join: {stage.fleet.gave_up or 'too slow'}")
+        time.sleep(0.2)
+
+
+def turn(stage: Stage) -> None:
+    """One round of what has to go on all the time. Raises PmstreamError: it is hopeless."""
+    stage.fleet.turn()
+    for fault in stage.watch.turn(0.05):
+        stage.say(f"        recovered from {fault.kind} {fault.what} in {fault.recovery:.1f} s")
+    broken = stage.brokers.failure or stage.loader.failure
+    if broken is not None:
+        raise PmstreamError(f"the run itself broke: {broken}") from broken
+    if stage.fleet.gave_up:
+        raise PmstreamError(f"a process manager gave up: {stage.fleet.gave_up}")
+
+
+def _rage(stage: Stage, monkey: Monkey, began: float, until: float) -> None:
+    """Lets the monkey strike until the time is over."""
+    status_at = began
+    while (now := time.monotonic()) < until:
+        turn(stage)
+        fault = monkey.turn()
+        if fault is not None:
+            stage.watch.add(fault)
+            lasts = f" for {fault.seconds:.1f} s" if fault.seconds else ""
+            stage.say(f"{fault.at - began:6.1f} s {fault.kind} {fault.what}{lasts}")
+        if now >= status_at:
+            status_at = now + _STATUS_SECONDS
+            stall = max(stage.watch.stalls.values(), default=0.0)
+            stage.say(
+                f"{now - began:6.1f} s {stage.loader.sent} events, {len(stage.watch.faults)} "
+                f"faults, oldest canary {stall:.1f} s"
+            )
+            if stall > STUCK_SECONDS:
+                stage.say(f"stuck: {stage.watch.stalls}")
+                return
+
+
+def _calm(stage: Stage, verdict: Verdict) -> None:
+    """Ends the load and waits until nothing is under way."""
+    try:
+        stage.loader.stop(QUIET_SECONDS)
+    except LogError as error:
+        verdict.faults.append(f"the loader cannot deliver: {error}")
+    with closing(Quiet(stage.log)) as quiet:
+        left = quiet.wait(QUIET_SECONDS, lambda: turn(stage))
+    verdict.open = verdict.blame(f"things still open after {QUIET_SECONDS:.0f} s", left)
+
+
+def _check_loader(loader: Loader, verdict: Verdict) -> None:
+    if not loader.sent == loader.acknowledged == verdict.events:
+        verdict.faults.append(
+            f"the loader handed over {loader.sent} events, {loader.acknowledged} were "
+            f"acknowledged, {verdict.events} are in the source topic"
+        )
+
+
+def summarise(plan: Plan, verdict: Verdict, watch: Watch, seconds: float) -> dict[str, Any]:
+    """The last line."""
+    recoveries = sorted(each.recovery for each in watch.faults if each.recovery is not None)
+    summary: dict[str, Any] = {
+        "events": verdict.events,
+        "faults": dict(sorted(Counter(each.kind for each in watch.faults).items())),
+        "lost": verdict.lost,
+        "duplicated": verdict.duplicated,
+        "misordered": verdict.misordered,
+        "state_mismatches": verdict.state_mismatches,
+        "worst_stall_s": round(max(watch.latencies, default=0.0), 1),
+        "recovery_p50_s": quantile(recoveries, 0.5),
+        "recovery_p99_s": quantile(recoveries, 0.99),
+        "open": verdict.open,
+        "seconds": round(seconds, 1),
+        "seed": plan.seed,
+    }
+    not_recovered = [each for each in watch.faults if each.recovery is None]
+    wrong = list(verdict.faults)
+    if verdict.open and not_recovered:
+        wrong.append(f"{len(not_recovered)} faults were not recovered from")
+    if wrong:
+        summary["wrong"] = wrong
+    summary["recoveries"] = _by_kind(watch.faults)
+    return summary
+
+
+def _by_kind(faults: list[Fault]) -> dict[str, list[float]]:
+    """Kind to the seconds of each recovery."""
+    found: dict[str, list[float]] = {}
+    for each in faults:
+        if each.recovery is not None:
+            found.setdefault(each.kind, []).append(round(each.recovery, 1))
+    return {kind: sorted(found[kind]) for kind in sorted(found)}
+
+
+def quantile(ordered: list[float], share: float) -> float | None:
+    """The value that so large a share does not exceed; None of nothing."""
+    if not ordered:
+        return None
+    return round(ordered[min(int(len(ordered) * share), len(ordered) - 1)], 2)
+
+
+def _fields(plan: Plan) -> dict[str, Any]:
+    return {name: getattr(plan, name) for name in plan.__struct_fields__}
+
+
+def _dump(log: Log, directory: Path) -> None:
+    """Writes all topics as lines of JSON."""
+    folder = directory / "topics"
+    folder.mkdir(exist_ok=True)
+    for topic in TOPICS:
+        with (folder / f"{topic}.ndjson").open("w") as file:
+            for records in read_topic(log, topic).values():
+                for each in records:
+                    line = {
+                        "partition": each.partition,
+                        "offset": each.offset,
+                        "time": each.timestamp,
+                        "key": repr(each.key),
+                        "headers": repr(each.headers),
+                        "value": repr(each.value),
+                    }
+                    file.write(json.dumps(line) + "\n")
