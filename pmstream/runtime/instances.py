@@ -6,6 +6,7 @@ from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Slice
 from pmstream.runtime.log import Consumer, Log, Record, TopicPartition
 from pmstream.runtime.partition import Partition, Setup
+from pmstream.runtime.purge import PURGE_SECONDS, Purge
 from pmstream.runtime.restores import Owned, Place, Restores, Told
 from pmstream.runtime.stage import Load
 from pmstream.runtime.takeover import Takeover
@@ -39,6 +40,7 @@ class InstancesStage:
         self._log, self._takeover, self._told = log, takeover, told
         self._flush_interval = store_flush_interval_s
         self._clock: Clock = setup.clock
+        self._purge = Purge(log, setup.clock, setup.inbox_retention_ms)
         self._restores = Restores(log, setup, place, takeover, told)
         self._owned: dict[int, Owned] = {}
 
@@ -96,12 +98,13 @@ class InstancesStage:
         for owned in self._restores.turn(list(self._owned.values()), consumer):
             owned.flush_at = now + self._flush_interval
             owned.look_at = now + _PINNED_SECONDS
+            owned.purge_at = now + PURGE_SECONDS
         for owned in self._owned.values():
             if owned.running is not None:
                 self._tend(owned, owned.running, consumer, now)
 
     def _tend(self, owned: Owned, part: Partition, consumer: Consumer, now: float) -> None:
-        """Pauses what a full backlog blocks, flushes the store, frees a pinned inbox."""
+        """Pauses what a full backlog blocks; flushes the store; frees and purges the inbox."""
         if bool(part.blocked) != owned.paused:
             owned.paused = bool(part.blocked)
             (consumer.pause if owned.paused else consumer.resume)([part.source])
@@ -112,6 +115,11 @@ class InstancesStage:
         if now >= owned.look_at:
             owned.look_at = now + _PINNED_SECONDS
             self._free_pinned(owned, part.source)
+        if now >= owned.purge_at:
+            owned.purge_at = now + PURGE_SECONDS
+            purged = self._purge.partition(part.source, part.position)
+            if purged:
+                self._told("inbox", part.number, purged)
 
     def _free_pinned(self, owned: Owned, inbox: TopicPartition) -> None:
         """A dead router's open transaction hides what other routers wrote (protocol §4 a)."""

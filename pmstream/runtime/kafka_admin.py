@@ -138,6 +138,13 @@ class KafkaAdmin:
         """The LSO (stable) or the high watermark; None when it cannot be told now."""
         return self._offsets([partition], _LATEST, stable=stable)[partition]
 
+    def offset_at(self, partition: TopicPartition, timestamp: int) -> int | None:
+        """The first offset of that time or later, else the end; None when it cannot be told."""
+        end = self.end(partition, stable=False)  # before: what comes in between is younger
+        spec: OffsetSpec = OffsetSpec.for_timestamp(timestamp)  # type: ignore[no-untyped-call]
+        at = self._offsets([partition], spec, stable=False)[partition]
+        return end if at is None or end is None else at
+
     def _offsets(
         self, partitions: Iterable[TopicPartition], spec: OffsetSpec, *, stable: bool
     ) -> dict[TopicPartition, int | None]:

@@ -278,6 +278,9 @@ class Log(Protocol):
     def end(self, partition: TopicPartition, *, stable: bool) -> int | None:
         """The LSO (stable) or the high watermark; None when it cannot be told now."""
 
+    def offset_at(self, partition: TopicPartition, timestamp: int) -> int | None:
+        """The first offset of that time or later, else the end; None when it cannot be told."""
+
     def last_committed(
         self, group: str, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, Committed]:

@@ -47,6 +47,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     backlog_limit: int
     max_state_bytes: int
     cache_bytes: int
+    inbox_retention_ms: int
 
 
 class Partition:
@@ -59,6 +60,7 @@ class Partition:
         position: the inbox offset to handle next.
 
     Attributes:
+        position: as committed; what is in hand lies above it.
         handled: inputs since the last commit.
         size: bytes to produce, roughly, since the last commit.
         halt: why the process manager is to stop, once an input said so.
@@ -70,7 +72,7 @@ class Partition:
         self, number: int, setup: Setup, store: Store, checkpoint: Checkpoint, position: int
     ) -> None:
         self.number, self.store, self._setup = number, store, setup
-        self.checkpoint, self._next = checkpoint, position
+        self.checkpoint, self.position = checkpoint, position
         self.source = TopicPartition(setup.names.inbox, number)
         self._queue: list[Record] = []
         self._overlay = Overlay(store, setup.cache_bytes)
@@ -100,7 +102,7 @@ class Partition:
 
     def take(self, record: Record) -> None:
         """Puts a gathered record behind the others."""
-        expected = self._queue[-1].offset + 1 if self._queue else self._next
+        expected = self._queue[-1].offset + 1 if self._queue else self.position
         if record.offset >= expected:
             self._queue.append(record)
 
@@ -213,7 +215,7 @@ class Partition:
         self._changes = changes = self._overlay.changes()
         last = self.checkpoint.last
         record = CommitRecord(
-            source=self._queue[self._cursor - 1].offset + 1 if self._cursor else self._next,
+            source=self._queue[self._cursor - 1].offset + 1 if self._cursor else self.position,
             sequence=last.sequence + 1 if last is not None else 1,
             owner=self._setup.owner,
             generation=generation,
@@ -236,7 +238,7 @@ class Partition:
             self._next_due = self.store.next_due()
         self._overlay.publish(self._changes)
         del self._queue[: self._cursor]
-        self._next = record.source
+        self.position = record.source
         halt = self.halt
         self._forget()
         self.halt = halt

@@ -48,7 +48,8 @@ class Owned:
         restore: None until opened, and once it runs.
         running: None until it is whole.
         paused: whether the consumer is paused because of a full backlog.
-        flush_at, look_at: when to flush the store, and to look for a pinned inbox.
+        flush_at, look_at, purge_at: when to flush the store, to look for a pinned inbox, and to
+            purge the inbox.
         stable: the inbox's LSO at the last look, if it stood below the end.
     """
 
@@ -58,7 +59,7 @@ class Owned:
         self.restore: Restore | None = None
         self.running: Partition | None = None
         self.paused = False
-        self.flush_at = self.look_at = 0.0
+        self.flush_at = self.look_at = self.purge_at = 0.0
         self.stable: int | None = None
 
     def reset(self) -> None:

@@ -123,6 +123,7 @@ def _partition_setup(
         backlog_limit=manager.backlog_limit,
         max_state_bytes=settings.max_message_bytes,
         cache_bytes=settings.cache_bytes,
+        inbox_retention_ms=int(settings.inbox_retention_hours * 3_600_000),
     )
 
 

@@ -88,6 +88,29 @@ def test_log_append_time_is_the_brokers(world: World) -> None:
     assert before <= record.timestamp <= world.clock.now()
 
 
+def test_an_offset_is_found_by_its_time(world: World) -> None:
+    partition = world.partition()
+    world.write(partition, [b"old"] * 2)
+    world.clock.sleep(0.05)
+    between = world.clock.now()
+    world.clock.sleep(0.05)
+    world.write(partition, [b"new"] * 2)
+
+    assert world.log.offset_at(partition, 0) == 0
+    assert world.log.offset_at(partition, between) == 2
+    assert world.log.offset_at(partition, world.clock.now() + 60_000) == 4
+    assert world.log.offset_at(TopicPartition(world.name("nowhere"), 0), 0) is None
+
+
+def test_an_offset_is_found_by_its_time_above_what_was_deleted(world: World) -> None:
+    partition = world.partition()
+    world.write(partition, [b"value"] * 4)
+
+    world.log.delete_records({partition: 3})
+
+    assert world.log.offset_at(partition, 0) == 3
+
+
 def test_deleted_records_move_the_start(world: World) -> None:
     partition = world.partition()
     world.write(partition, [b"%d" % number for number in range(5)])

@@ -94,6 +94,12 @@ class MemoryLog:
         return found.stable_end if stable else found.end
 
     @hooked
+    def offset_at(self, partition: TopicPartition, timestamp: int) -> int | None:
+        """See `Log.offset_at`."""
+        found = self._broker.partition(partition)
+        return found.offset_at(timestamp) if found else None
+
+    @hooked
     def last_committed(
         self, group: str, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, Committed]:

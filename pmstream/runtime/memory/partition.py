@@ -93,6 +93,13 @@ class Partition:
             limit -= 1
         return max(position, bound)
 
+    def offset_at(self, timestamp: int) -> int:
+        """The first offset of that time or later, else the end."""
+        for offset, record in zip(self._offsets, self._records, strict=True):
+            if record is not None and record.timestamp >= timestamp:
+                return offset
+        return self.end
+
     def delete_below(self, position: int) -> None:
         """Moves the low watermark up."""
         self.start = max(self.start, position)
