@@ -47,7 +47,7 @@ class KafkaConsumer:
         self._listener: Listener | None = None
         self._raised: Exception | None = None
         self._sought: dict[TopicPartition, int] = {}  # where each partition was told to stand
-        self._stalled: set[TopicPartition] = set()  # their position was not in the log
+        self._adrift: set[TopicPartition] = set()  # at no position of ours, or at none of the log
         self._gone: set[TopicPartition] = set()  # left within this gather
         self._paused: set[TopicPartition] = set()
         self._held: list[Record] = []  # came although none was asked for
@@ -112,7 +112,7 @@ class KafkaConsumer:
         if fault is None:
             return
         if fault.kind is FaultKind.POSITION_LOST and fault.where is not None:
-            self._stalled.add(fault.where)
+            self._adrift.add(fault.where)
             if fault.where not in self._sought:
                 return
         self._dead = self._dead or fault.kind is FaultKind.FATAL
@@ -135,13 +135,14 @@ class KafkaConsumer:
         names = _names(partitions)
 
         def take() -> None:
-            # Not the committed position, which may be pending; not 0, which may be purged: with
-            # `auto.offset.reset=error` a fetch out of range ends a partition, no seek revives it.
-            # Paused before the first fetch is answered, so nothing leaks (F9).
-            at = ck.OFFSET_END
-            client.incremental_assign([ck.TopicPartition(t, p, at) for t, p in names])
+            # Not the committed position, which may be pending. Not the end: librdkafka asks the
+            # broker for it, asks again when there is no leader yet, and believes the answer even
+            # if a seek came in between: records were skipped. Paused before the first fetch is
+            # answered, so nothing leaks (F9); if 0 is purged, `seek` assigns anew.
+            client.incremental_assign([ck.TopicPartition(t, p, 0) for t, p in names])
             client.pause([ck.TopicPartition(t, p) for t, p in names])
             self._paused.update(names)
+            self._adrift.update(names)
             if self._listener is not None:
                 self._listener.assigned(names)
 
@@ -167,7 +168,7 @@ class KafkaConsumer:
         for name in names:
             self._sought.pop(name, None)
         self._paused.difference_update(names)
-        self._stalled.difference_update(names)
+        self._adrift.difference_update(names)
         self._held = [r for r in self._held if (r.topic, r.partition) not in self._gone]
         return names
 
@@ -202,7 +203,7 @@ class KafkaConsumer:
         """Reads on at `position`; nothing before it comes any more. Raises Again."""
         where = ck.TopicPartition(*partition, position)
         try:
-            if partition in self._stalled:
+            if partition in self._adrift:
                 self._revive(where)
             else:
                 self._client.seek(where)
@@ -210,11 +211,11 @@ class KafkaConsumer:
             # _STATE while the leader is unknown, _UNKNOWN_PARTITION while it is not ours.
             raise Again(f"seek in {named(partition)}: {reason(raised)}") from raised
         self._sought[partition] = position
-        self._stalled.discard(partition)
+        self._adrift.discard(partition)
         self._held = [r for r in self._held if (r.topic, r.partition) != partition]
 
     def _revive(self, where: ck.TopicPartition) -> None:
-        """A partition whose fetch was out of range is not fetched any more: assign it anew."""
+        """A fetch out of range ends a partition, and no seek revives it: assign it anew."""
         self._client.incremental_unassign([where])
         self._client.incremental_assign([where])
         if self._halted or (where.topic, where.partition) in self._paused:
