@@ -93,8 +93,8 @@ def producing(log: KafkaLog, topic: str) -> Iterator[None]:
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("round", range(3))
-def test_no_record_is_skipped_when_members_join_under_load(kafka: Cluster, round: int) -> None:
+@pytest.mark.parametrize("attempt", range(3))
+def test_no_record_is_skipped_when_members_join_under_load(kafka: Cluster, attempt: int) -> None:
     """A position at the log's end, asked for at the assignment, once arrived after the seek."""
     log = KafkaLog(kafka.bootstrap_servers, session_timeout_ms=6000)
     topic = f"handover-{uuid4().hex[:8]}"
