@@ -20,6 +20,7 @@ from pmstream.config import Settings
 from pmstream.examples.transfer import app
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.codec import Codec
+from pmstream.runtime.log_errors import Unavailable
 
 _BANK = (sys.executable, "-m", "pmstream.cli.demo_bank")
 
@@ -88,11 +89,16 @@ def _run(plan: demo_run.Plan, directory: Path, servers: str, show: demo_run.Show
         stuck = str(error)
     finally:
         supervisor.end()
-    if stuck:
-        return _told(plan, course.progress(), None, stuck)
     show.say("checking what is in the topics")
-    verdict = check(log, clock, codec.decode, demo_topics.NAMES, todo)
-    return _told(plan, progress, verdict, "")
+    try:
+        verdict = check(log, clock, codec.decode, demo_topics.NAMES, todo)
+    except Unavailable:
+        if not stuck:
+            raise
+        verdict = None  # what is stuck hides it
+    if stuck:
+        progress = course.progress()
+    return _told(plan, progress, verdict, stuck)
 
 
 def _told(
@@ -103,8 +109,9 @@ def _told(
         transfers=plan.transfers,
         completed=progress.completed,
         open=plan.transfers - progress.completed,
-        faults=[stuck],
     )
+    if stuck:
+        found.faults.insert(0, stuck)
     summary: dict[str, Any] = {
         "transfers": found.transfers,
         "completed": found.completed,

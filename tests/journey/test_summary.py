@@ -54,6 +54,17 @@ def test_a_demo_that_is_stuck_tells_what_is_open(capsys: pytest.CaptureFixture[s
     assert summary["faults"] == ["no progress for 120 s"]
 
 
+def test_a_demo_that_is_stuck_tells_what_the_topics_say_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    verdict = Verdict(transfers=10, completed=7, lost=2, open=3, faults=["2 messages lost"])
+
+    summary = json.loads(line(verdict, "no progress for 120 s", capsys))
+
+    assert (summary["lost"], summary["open"]) == (2, 3)
+    assert summary["faults"] == ["no progress for 120 s", "2 messages lost"]
+
+
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
