@@ -31,7 +31,8 @@ class Cluster:
         settings: broker settings that win over those of properties.py.
         kafka_home: a folder of Kafka's jars; None takes them from the cache or fetches them.
         progress: is told what is going on while it takes long.
-        advertised: the ports that clients are told, in the brokers' order: those of a proxy.
+        advertised: the ports that clients are told, in the brokers' order: those of a proxy, which
+            has to listen before the cluster starts, for readiness is asked through it.
 
     Raises:
         DevKafkaError: at any method, in one sentence.
@@ -52,6 +53,10 @@ class Cluster:
             raise DevKafkaError(f"a cluster has 1 or 3 brokers, not {brokers}: choose one of these")
         if ports is not None and len(ports) != brokers:
             raise DevKafkaError(f"{brokers} brokers need as many ports, not {len(ports)}")
+        if advertised is not None and len(advertised) != brokers:
+            raise DevKafkaError(
+                f"{brokers} brokers need as many advertised ports, not {len(advertised)}"
+            )
         self._size = brokers
         self._directory = directory
         self._ports = ports

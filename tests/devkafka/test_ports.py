@@ -48,3 +48,5 @@ def test_a_cluster_of_another_size_is_refused(brokers: int) -> None:
 def test_each_broker_needs_a_port() -> None:
     with pytest.raises(DevKafkaError, match="3 brokers need as many ports, not 1"):
         Cluster(3, ports=[9092])
+    with pytest.raises(DevKafkaError, match="3 brokers need as many advertised ports, not 1"):
+        Cluster(3, advertised=[9092])
