@@ -12,7 +12,7 @@ from pmstream.examples.bank import Bank
 from pmstream.examples.transfer import app
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.report import end_with_parent
+from pmstream.runtime.report import Reporter, end_with_parent
 
 
 def main() -> None:
@@ -28,7 +28,8 @@ def main() -> None:
     end_with_parent(stop, settings.shutdown_timeout_s)
     codec = Codec(app)
     bank = Bank(connect(settings), SystemClock(), codec.decode, codec.encode_event)
-    bank.run(lambda: stopping)
+    reporter = Reporter()
+    bank.run(lambda: reporter.beat() or stopping)
 
 
 if __name__ == "__main__":
