@@ -20,6 +20,9 @@ _SHARED: dict[str, Any] = {
     "reconnect.backoff.max.ms": 500,
     "topic.metadata.propagation.max.ms": 5_000,  # until a topic nobody knows is an error
     "enable.metrics.push": False,
+    # "rebootstrap", the default, throws all brokers away when none can be reached, coordinators
+    # among them: a transaction's offsets then wait for one of those for ever (librdkafka #5511).
+    "metadata.recovery.strategy": "none",
 }
 _CONSUMER: dict[str, Any] = {
     "fetch.queue.backoff.ms": 20,  # 1000 by default: ten times slower
