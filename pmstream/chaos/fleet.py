@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pmstream.app import Names
 from pmstream.chaos.counter import Counting, app
-from pmstream.runtime.supervisor import Policy, Spec, Supervisor, worker_command
+from pmstream.runtime.supervisor import DUMP_SIGNAL, Policy, Spec, Supervisor, worker_command
 
 APP = "pmstream.chaos.counter:app"
 NAMES = Names(app.name, Counting.name)
@@ -127,6 +127,11 @@ class Fleet:
             self._frozen.discard(pid)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+
+    def dump(self) -> None:
+        """Lets all that run write their stacks to their logs."""
+        for spec in self.running():
+            self.signal(spec, DUMP_SIGNAL)
 
     def wipe(self, spec: Spec) -> None:
         """Empties a killed worker's folder before it is started again."""

@@ -17,7 +17,7 @@ from pmstream.runtime.log_errors import Again
 from pmstream.runtime.murmur2 import murmur2_partition
 
 PROCESSES = 200
-CANARY_SECONDS = 0.25
+CANARY_SECONDS = 0.1
 """Between two events of one canary."""
 
 _TICK_SECONDS = 0.02

@@ -4,13 +4,14 @@ import heapq
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from pmstream.chaos.fleet import Fleet
 from pmstream.chaos.outages import Brokers, SmallDisk
 from pmstream.chaos.proxy import Proxy
 from pmstream.chaos.watch import Fault
+from pmstream.errors import ConfigurationError
 from pmstream.runtime.supervisor import Spec
 
 SESSION_SECONDS, TRANSACTION_SECONDS = 6.0, 10.0
@@ -38,10 +39,20 @@ class Monkey:
         brokers: and their outages.
         proxy: in front of the brokers.
         disk: under the first instances worker.
+        only: kinds of faults; none is all.
+
+    Raises:
+        ConfigurationError: a kind is unknown.
     """
 
     def __init__(
-        self, seed: int, fleet: Fleet, brokers: Brokers, proxy: Proxy, disk: SmallDisk
+        self,
+        seed: int,
+        fleet: Fleet,
+        brokers: Brokers,
+        proxy: Proxy,
+        disk: SmallDisk,
+        only: Sequence[str] = (),
     ) -> None:
         self._chance = random.Random(seed)
         self._fleet, self._brokers, self._proxy, self._disk = fleet, brokers, proxy, disk
@@ -70,6 +81,12 @@ class Monkey:
             self._acts[kind] = lambda kind=kind: self._freeze(kind)  # type: ignore[misc]
         if not disk.why_not:
             self._acts["disk-full"] = self._fill
+        unknown = [each for each in only if each not in self._acts]
+        if unknown:
+            raise ConfigurationError(
+                f"no fault of kind {', '.join(unknown)}; there are {', '.join(self.kinds)}"
+            )
+        self._acts = {kind: act for kind, act in self._acts.items() if not only or kind in only}
 
     @property
     def kinds(self) -> list[str]:

@@ -39,6 +39,9 @@ QUIET_SECONDS = 120.0
 """How long all may take to be handled once everything is healed."""
 
 JOIN_SECONDS = 60.0
+DUMP_SECONDS = 15.0
+"""The workers write their stacks when a canary waits for so long."""
+
 STUCK_SECONDS = 180.0
 """No fault lasts so long: a canary that waits longer ends the run."""
 
@@ -48,13 +51,14 @@ Say = Callable[[str], None]
 
 
 class Plan(Struct, frozen=True):
-    """What a run is to do: `rate` is of events a second."""
+    """What a run is to do: `rate` of events a second; `only` are kinds of faults, none is all."""
 
     minutes: float
     seed: int
     workers: int
     brokers: int
     rate: int
+    only: tuple[str, ...] = ()
 
 
 class Stage(Struct):
@@ -108,7 +112,7 @@ def _run(
         say(f"no disk-full faults: {disk.why_not}")
     await_members(stage, plan.workers)
     stage.loader.start()
-    monkey = Monkey(plan.seed, stage.fleet, stage.brokers, stage.proxy, disk)
+    monkey = Monkey(plan.seed, stage.fleet, stage.brokers, stage.proxy, disk, plan.only)
     began = time.monotonic()
     _rage(stage, monkey, began, began + plan.minutes * 60)
     seconds = time.monotonic() - began
@@ -152,6 +156,9 @@ def staged(
             "PMSTREAM_BOOTSTRAP_SERVERS": proxy.addresses,
             "PMSTREAM_SESSION_TIMEOUT_MS": str(int(SESSION_SECONDS * 1000)),
             "PMSTREAM_TRANSACTION_TIMEOUT_MS": str(int(transaction_seconds * 1000)),
+            # As where it is installed: a worker that is started again compiles nothing.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(directory / "pycache"),
         }
         settings = Settings.load(
             bootstrap_servers=proxy.addresses,
@@ -212,6 +219,8 @@ def _rage(stage: Stage, monkey: Monkey, began: float, until: float) -> None:
                 f"{now - began:6.1f} s {stage.loader.sent} events, {len(stage.watch.faults)} "
                 f"faults, oldest canary {stall:.1f} s"
             )
+            if stall > DUMP_SECONDS:
+                stage.fleet.dump()
             if stall > STUCK_SECONDS:
                 stage.say(f"stuck: {stage.watch.stalls}")
                 return

@@ -67,6 +67,9 @@ def chaos(
     workers: Annotated[int, typer.Option(min=1, max=6, help="Instances workers.")] = 3,
     brokers: Annotated[int, typer.Option(help="1 or 3.")] = 1,
     rate: Annotated[int, typer.Option(min=1, help="Events a second.")] = 250,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A kind of fault; may be repeated.", show_default="all")
+    ] = None,
     output: OutputOption = Output.TABLE,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep logs, state and Kafka's data.")
@@ -80,7 +83,7 @@ def chaos(
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, _interrupt)
-    plan = Plan(minutes, seed, workers, brokers, rate)
+    plan = Plan(minutes, seed, workers, brokers, rate, tuple(only or ()))
     summary = play(plan, connect, _progress, keep=keep)
     _print(summary, output)
     return FOUND if summary.get("wrong") else DONE
