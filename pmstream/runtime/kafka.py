@@ -3,18 +3,28 @@
 Rule: this module and its `kafka_*` neighbours are the only door to confluent_kafka.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import confluent_kafka as ck
 from confluent_kafka import KafkaException
 
 from pmstream.errors import ConfigurationError
 from pmstream.properties import forbidden
 from pmstream.runtime.kafka_admin import KafkaAdmin
 from pmstream.runtime.kafka_consumer import KafkaConsumer
-from pmstream.runtime.kafka_errors import Noise, client_settings, reason
+from pmstream.runtime.kafka_errors import (
+    UNREACHABLE_AFTER,
+    Noise,
+    client_settings,
+    is_for_now,
+    reason,
+    request_failure,
+)
 from pmstream.runtime.kafka_producer import KafkaProducer, KafkaWriter, abort_open
 from pmstream.runtime.kafka_reader import KafkaReader
+from pmstream.runtime.kafka_records import close
+from pmstream.runtime.log import Committed, TopicPartition
 
 _SHARED: dict[str, Any] = {
     "reconnect.backoff.max.ms": 500,
@@ -131,6 +141,35 @@ class KafkaLog(KafkaAdmin):
             Again, Refused.
         """
         abort_open(self._transactional_settings(transactional_id), self._address)
+
+    def last_committed(
+        self, group: str, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Committed]:
+        """The group's last known positions at once, pending ones not seen (F2).
+
+        By a consumer that never joins: librdkafka's admin call for it ends the whole process
+        when a coordinator answers that it is none (librdkafka issue 5040).
+        """
+        if not partitions:
+            return {}
+        doing = f"reading the positions of {group}"
+        client = ck.Consumer(self._consumer_settings(group, committed=False))
+        try:
+            answers = client.committed(
+                [ck.TopicPartition(*p) for p in partitions], UNREACHABLE_AFTER
+            )
+        except KafkaException as raised:
+            raise request_failure(raised, doing, self._address) from raised
+        finally:
+            close(client)
+        found = {}
+        for each in answers:
+            if each.error is not None and not is_for_now(each.error):
+                raise request_failure(KafkaException(each.error), doing, self._address)
+            if each.error is None and each.offset >= 0:
+                where = TopicPartition(each.topic, each.partition)
+                found[where] = Committed(each.offset, each.metadata or "")
+        return found
 
     def _consumer_settings(self, group: str, *, committed: bool) -> dict[str, Any]:
         isolation = "read_committed" if committed else "read_uncommitted"

@@ -141,7 +141,7 @@ class KafkaAdmin:
     def offset_at(self, partition: TopicPartition, timestamp: int) -> int | None:
         """The first offset of that time or later, else the end; None when it cannot be told."""
         end = self.end(partition, stable=False)  # before: what comes in between is younger
-        spec: OffsetSpec = OffsetSpec.for_timestamp(timestamp)  # type: ignore[no-untyped-call]
+        spec: OffsetSpec = OffsetSpec.for_timestamp(timestamp)
         at = self._offsets([partition], spec, stable=False)[partition]
         return end if at is None or end is None else at
 
@@ -166,33 +166,6 @@ class KafkaAdmin:
                 offset = -1
             # Negative without an error while a leader is away (F1).
             found[TopicPartition(where.topic, where.partition)] = offset if offset >= 0 else None
-        return found
-
-    def last_committed(
-        self, group: str, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, Committed]:
-        """The group's last known positions at once, pending ones not seen (F2)."""
-        if not partitions:
-            return {}
-        request = ConsumerGroupTopicPartitions(group, [ck.TopicPartition(*p) for p in partitions])
-        doing = f"reading the positions of {group}"
-
-        def ask() -> "Future[Any]":
-            return self._client.list_consumer_group_offsets(
-                [request], require_stable=False, request_timeout=_NEVER
-            )[group]
-
-        try:
-            answer = self._ask(ask, doing)
-        except _NoGroup:
-            return {}
-        found = {}
-        for p in answer.topic_partitions:
-            if p.error is not None and not is_for_now(p.error):
-                raise request_failure(KafkaException(p.error), doing, self._address)
-            if p.error is None and p.offset >= 0:
-                where = TopicPartition(p.topic, p.partition)
-                found[where] = Committed(p.offset, p.metadata or "")
         return found
 
     def set_positions(self, group: str, positions: Mapping[TopicPartition, Committed]) -> None:
