@@ -1,6 +1,7 @@
 """What a kill leaves on the disk."""
 
 import shutil
+from pathlib import Path
 
 from pmstream.runtime.store import Store
 
@@ -9,7 +10,22 @@ def leave_as_killed(store: Store) -> None:
     """Closes a store so that its files are what a kill at this moment leaves behind."""
     path = store.path
     copy = path.with_name(path.name + ".killed")
-    shutil.copytree(path, copy)
+    while not _copied(path, copy):
+        shutil.rmtree(copy, ignore_errors=True)
     store.close()
     shutil.rmtree(path)
     copy.rename(path)
+
+
+def _copied(path: Path, copy: Path) -> bool:
+    """Whether the copy is of one moment: RocksDB may compact behind our back."""
+    before = _files(path)
+    try:
+        shutil.copytree(path, copy)
+    except shutil.Error:
+        return False
+    return _files(path) == before
+
+
+def _files(path: Path) -> list[tuple[str, int]]:
+    return sorted((each.name, each.stat().st_size) for each in path.iterdir() if each.exists())

@@ -1,0 +1,284 @@
+"""The simulated cluster: topics, processes on machines, and what must hold after every action.
+
+Rule: nothing here is left to chance; a script of actions always does the same.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from msgspec import Struct
+
+from pmstream.app import Names
+from pmstream.config import Settings
+from pmstream.errors import Stopped
+from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.log import Committed, TopicPartition, TopicSpec
+from pmstream.runtime.log_errors import Again, LogError
+from pmstream.runtime.memory import MemoryLog
+from pmstream.runtime.memory.hooks import Injection
+from pmstream.runtime.roles import INSTANCES, ROUTER, make_worker
+from pmstream.runtime.sources import Note, dump_note
+from tests.simulation.archive import Archive, demand
+from tests.simulation.author import APP, COMMANDS, MANAGER, SOURCE, author, make_app
+from tests.simulation.process import Disks, Killed, Process
+from tests.simulation.stores import check_store
+
+ROLES = {"r": ROUTER, "i": INSTANCES}
+
+LEGITIMATE = {
+    # what a worker may say as it ends, while there are faults: how the coverage calls it
+    "another process uses transactional.id": "ended: fenced twice",
+    "FENCED_INSTANCE_ID": "ended: replaced",
+    "was refused 3 times": "ended: refused three times",
+    "has not moved for": "ended: restore stalled",
+    "Oops: halt": "ended: halted",
+}
+
+
+class Shape(Struct, frozen=True):
+    """The first line of a script: how large everything is."""
+
+    inbox: int = 2
+    sources: int = 2
+    routers: int = 1
+    workers: int = 2
+    batch: int = 4
+    cache: int = 1_000_000
+    backlog: int = 10_000
+    flush: int = 300
+    delete: int = 86_400
+
+
+class Cluster:
+    """Everything a schedule acts on.
+
+    Args:
+        shape: how large.
+        root: for the disks.
+        script: the actions to come; a suspended process lets some of them happen.
+        act: performs one action.
+    """
+
+    def __init__(
+        self, shape: Shape, root: Path, script: list[str], act: Callable[["Cluster", str], None]
+    ) -> None:
+        self.shape, self._act = shape, act
+        self.clock = VirtualClock()
+        self.log = MemoryLog(self.clock)
+        self.names = Names(APP, MANAGER)
+        self.archive = Archive(self.log, self.names)
+        self.disks = Disks(root, lambda disk, name: disk / APP / MANAGER / name)
+        self.script = deque(script)
+        self.seen: Counter[str] = Counter()
+        self.wall = 0.0
+        self.events = 0
+        self.healing = False
+        self._current: Process | None = None
+        self.processes: dict[str, Process] = {}
+        for kind, count in (("r", shape.routers), ("i", shape.workers)):
+            for number in range(count):
+                label = f"{kind}{number}"
+                self.processes[label] = Process(label, label, ROLES[kind], "a")
+        self._tick = self.log.hooks.tick
+        self.log.hooks.tick = self._called
+        self._take = self.log.hooks.take
+        self.log.hooks.take = self._planned  # type: ignore[method-assign]
+        author().guard = self._guard
+        author().healed, author().lenient = False, shape.backlog < 100
+        author().backlog_limit = shape.backlog
+        self._make_topics()
+
+    def _make_topics(self) -> None:
+        names, shape = self.names, self.shape
+        retention = {"cleanup.policy": "compact", "delete.retention.ms": f"{shape.delete}000"}
+        self.log.create_topics(
+            [
+                TopicSpec(SOURCE, shape.sources),
+                TopicSpec(COMMANDS, 2),
+                TopicSpec(names.inbox, shape.inbox),
+                TopicSpec(names.changelog, shape.inbox, retention),
+                TopicSpec(names.dead_letters, 1),
+            ]
+        )
+        origin = Committed(0, dump_note(Note("ensure", self.log.topics()[SOURCE].id)))
+        places = [TopicPartition(SOURCE, number) for number in range(shape.sources)]
+        self.log.set_positions(names.group(ROUTER), dict.fromkeys(places, origin))
+
+    # Processes
+
+    def is_locked(self, process: Process) -> bool:
+        """Whether another process holds its state directory."""
+        return any(
+            each.worker and (each.name, each.host) == (process.name, process.host)
+            for each in self.processes.values()
+        )
+
+    def start(self, process: Process) -> bool:
+        """Starts a process that is down; False if it does not come up."""
+
+        def probe(step: str) -> None:
+            self.seen[f"step {step}"] += 1
+            process.snap(step, self._others)
+
+        if self.is_locked(process):
+            return False
+        current, self._current = self._current, process
+        try:
+            worker = make_worker(
+                make_app(),
+                MANAGER,
+                process.role,
+                process.name,
+                self.log,
+                _settings(self.disks.root / process.host, self.shape),
+                self.clock,
+                self._told,
+                probe,
+            )
+        except LogError:
+            self.seen["start failed"] += 1
+            return False
+        finally:
+            self._current = current
+        process.started(worker, lambda: self._look(process))
+        return True
+
+    def turn(self, process: Process) -> bool:
+        """One turn of a process; False if it cannot take one."""
+        worker = process.worker
+        if worker is None or process.frozen or process.busy:
+            return False
+        current, self._current, process.busy = self._current, process, True
+        try:
+            worker.turn()
+        except Killed:
+            self.seen["killed in a turn"] += 1
+            self.crash(process)
+        except (Stopped, Again) as error:
+            self._ended(process, error)
+        finally:
+            self._current, process.busy = current, False
+        return True
+
+    def crash(self, process: Process) -> None:
+        """SIGKILL, also of a process that is suspended in mid-turn."""
+        if process.worker is not None:
+            self._count(process)
+            process.crash()
+            self.disks.keep_copy(process)
+
+    def stop(self, process: Process) -> None:
+        """A polite end: what is staged is committed, all is closed."""
+        if process.worker is None or process.busy:
+            return
+        current, self._current, process.busy = self._current, process, True
+        try:
+            process.worker._commit()
+        except Killed:
+            self.crash(process)
+        except (Stopped, Again) as error:
+            self._ended(process, error)
+        finally:
+            self._current, process.busy = current, False
+        self._count(process)
+        process.end()
+        self.disks.keep_copy(process)
+
+    def _ended(self, process: Process, error: Exception) -> None:
+        why = [name for text, name in LEGITIMATE.items() if text in str(error)]
+        if isinstance(error, Again) and not isinstance(error, Stopped):
+            why = ["ended: no producer"]
+        demand(why, f"{process.label} ended: {type(error).__name__} {error}")
+        self.seen[why[0]] += 1
+        self._count(process)
+        process.end()
+        self.disks.keep_copy(process)
+
+    def _others(self, actions: int) -> None:
+        """The script goes on while the current process is suspended."""
+        current, self._current = self._current, None
+        self.seen["suspended"] += 1
+        for _ in range(actions):
+            if self.script:
+                self._act(self, self.script.popleft())
+        self._current = current
+
+    def _called(self) -> None:
+        """The passing of the brokers' time before each call of the log; traps count them."""
+        self._tick()
+        current = self._current
+        if current is not None and current.busy and (current.traps or current.worker is None):
+            current.snap("", self._others)
+
+    def _planned(self, call: str, who: str) -> Injection | None:
+        """Faults that were injected are for processes, never for this simulation's own calls."""
+        return None if self._current is None else self._take(call, who)
+
+    # What must hold
+
+    def _guard(self) -> None:
+        current = self._current
+        open_ = current is not None and current.transaction_open
+        demand(not open_, "I5: the author's code runs inside a transaction")
+
+    def check(self) -> None:
+        """I1: each store equals the fold of what is committed, up to its checkpoint."""
+        for process in self.processes.values():
+            stage = process.stage
+            for owned in stage._owned.values() if stage is not None else ():
+                if owned.store is not None:
+                    often = self.events % 4 == 0
+                    self.seen[check_store(process, owned, self.archive, often=often)] += 1
+
+    # What was reached
+
+    def _told(self, what: str, _partition: int, text: str) -> None:
+        if what == "running":
+            what = "restored warm" if text.startswith("0 ") else "restored from the changelog"
+        self.seen[what] += 1
+
+    def _look(self, process: Process) -> None:
+        stage = process.stage
+        for owned in stage._owned.values() if stage is not None else ():
+            restore = owned.restore
+            if restore is not None:
+                self.seen["mismatch waited for"] += restore._odd_since is not None
+                self.seen["committed position pending"] += restore._pending_since is not None
+
+    def _count(self, process: Process) -> None:
+        """Adds up what a process did, once, as it goes."""
+        worker = process.worker
+        if worker is None:
+            return
+        report = worker.report
+        self.seen["commits"] += report.commits
+        self.seen["aborted, done again"] += report.aborts
+        self.seen["producer rebuilt"] += report.rebuilds
+        if process.stage is not None:
+            self.seen["takeovers by instances"] += process.stage._takeover.count
+            for part in process.stage.partitions:
+                for outcome, count in part.counts.items():
+                    self.seen[f"outcome {outcome}"] += count
+        else:
+            positions = worker.stage._positions  # type: ignore[attr-defined]
+            self.seen["takeovers by routers"] += positions._takeover.count
+
+    def close(self) -> None:
+        """Frees all."""
+        self._current = None
+        for process in self.processes.values():
+            self._count(process)
+            process.end()
+
+
+@lru_cache(64)
+def _settings(root: Path, shape: Shape) -> Settings:
+    return Settings(
+        state_dir=root,
+        max_batch_records=shape.batch,
+        cache_bytes=shape.cache,
+        commit_deadline_ms=2_000,
+        store_flush_interval_s=shape.flush,
+    )

@@ -1,0 +1,43 @@
+"""I1: a store equals the fold of what is committed, up to its checkpoint, and misses no due hint."""
+
+from pmstream.core.instance import due, has_due, load_instance
+from pmstream.runtime.changelog import load_checkpoint
+from pmstream.runtime.restores import Owned
+from pmstream.runtime.store import INSTANCE, Store, due_key
+from tests.simulation.archive import Archive, demand
+from tests.simulation.process import Process
+
+
+def check_store(process: Process, owned: Owned, archive: Archive, *, often: bool) -> str:
+    """Looks at a store; unless `often`, only after its checkpoint has moved. Tells what it saw."""
+    store, number = owned.store, owned.number
+    assert store is not None
+    raw = store.checkpoint()
+    if process.checked.get(number, b"") == raw and not often:
+        return "store unchanged"
+    process.checked[number] = raw
+    checkpoint = load_checkpoint(raw)
+    if owned.running is not None:
+        demand(owned.running.checkpoint == checkpoint, f"{process.label}: checkpoint of {number}")
+    if not checkpoint.whole:
+        return "store in mid-transaction"
+    expected = archive.folded(number, checkpoint.next)
+    found = content(store)
+    demand(
+        found == expected,
+        lambda: (
+            f"I1: store {number} of {process.label} at {checkpoint} differs in "
+            f"{sorted(k for k in {*found, *expected} if found.get(k) != expected.get(k))}"
+        ),
+    )
+    for key, value in found.items():
+        coming = due(load_instance(value)) if key[:1] == INSTANCE and has_due(value) else None
+        if coming is not None:
+            hint = due_key(coming[1], key[1:].decode(), coming[0])
+            demand(store.get(hint) is not None, f"store {number} lacks the due hint {hint!r}")
+    return "store checked"
+
+
+def content(store: Store) -> dict[bytes, bytes]:
+    """Instances and backlog: what the changelog speaks of."""
+    return dict(store.scan(b"i", b"j")) | dict(store.scan(b"q", b"r"))
