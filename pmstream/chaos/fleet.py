@@ -21,6 +21,9 @@ ROUTERS = 2
 _ABSENT = "import select, sys; select.select([0], [], [], float(sys.argv[1]))"
 """A process that is there but no worker, for so many seconds or until its supervisor ends."""
 
+_COMMIT_SECONDS = 2.0
+"""How long to wait for a worker that is to die within its next commit."""
+
 
 class Fleet:
     """Routers and instances workers, restarted when they end.
@@ -30,7 +33,7 @@ class Fleet:
         directory: for state and logs.
         environment: settings of the workers, as variables.
         told: hears what happens to them.
-        command: the command line of a worker.
+        step: of a commit, at which workers can be killed; "any" is another one in each process.
     """
 
     def __init__(
@@ -39,12 +42,12 @@ class Fleet:
         directory: Path,
         environment: Mapping[str, str],
         told: Callable[[str], None],
-        command: Callable[[Spec], Sequence[str]] | None = None,
+        step: str = "any",
     ) -> None:
         self._directory, self._environment = directory, dict(environment)
         self.logs = directory / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
-        self._command = command or worker_command(APP)
+        self._step = step
         self._absent: dict[str, float] = {}
         self._zombies: dict[subprocess.Popen[bytes], Path] = {}
         self._frozen: set[int] = set()
@@ -114,6 +117,17 @@ class Fleet:
         while pid is not None and pid in self._supervisor.pids().values():
             time.sleep(0.005)
 
+    def kill_in_commit(self, spec: Spec, away: float = 0.0) -> None:
+        """SIGKILL at a step of its next commit; returns when it is dead, or after a while."""
+        if away:
+            self._absent[spec.name] = time.monotonic() + _COMMIT_SECONDS + away
+        until = time.monotonic() + _COMMIT_SECONDS
+        pid = self.signal(spec, signal.SIGUSR2)
+        while pid in self._supervisor.pids().values() and time.monotonic() < until:
+            time.sleep(0.001)
+        if away:
+            self._absent[spec.name] = time.monotonic() + away
+
     def freeze(self, spec: Spec) -> int | None:
         """SIGSTOP; answers whom to thaw."""
         pid = self.signal(spec, signal.SIGSTOP)
@@ -181,7 +195,8 @@ class Fleet:
         left = self._absent.get(spec.name, 0.0) - time.monotonic()
         if left > 0:
             return [sys.executable, "-I", "-S", "-c", _ABSENT, str(left)]
-        return self._command(spec)
+        who = (APP, spec.process_manager, spec.role, spec.name)
+        return [sys.executable, "-m", "pmstream.cli.chaos_worker", *who, self._step]
 
 
 def _key(spec: Spec) -> str:

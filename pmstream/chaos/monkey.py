@@ -65,6 +65,7 @@ class Monkey:
         self._acts: dict[str, Callable[[], Fault | None]] = {
             "kill-instances": lambda: self._kill("instances"),
             "kill-router": lambda: self._kill("router"),
+            "kill-in-commit": self._kill_in_commit,
             "kill-and-stay-away": self._kill_away,
             "terminate": self._terminate,
             "zombie": self._zombie,
@@ -136,6 +137,14 @@ class Monkey:
             return None
         fault = self._fault(f"kill-{role}", victim.name)
         self._fleet.kill(victim)
+        return fault
+
+    def _kill_in_commit(self) -> Fault | None:
+        victim = self._victim()
+        if victim is None:
+            return None
+        fault = self._fault("kill-in-commit", victim.name)
+        self._fleet.kill_in_commit(victim)
         return fault
 
     def _kill_away(self) -> Fault | None:

@@ -1,6 +1,6 @@
-"""A chaos run from its Kafka to its verdict.
+"""A chaos run from its first fault to its verdict.
 
-Rule: whatever happens, all that was started is ended, and all that was mounted is taken away.
+Rule: what went wrong keeps its seed, its logs, its state and its topics.
 """
 
 import json
@@ -13,32 +13,22 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
-from pmstream import devkafka
-from pmstream.chaos.counter import app
-from pmstream.chaos.fleet import NAMES, ROUTERS, Fleet
+from pmstream.chaos.fleet import ROUTERS
 from pmstream.chaos.load import Loader
-from pmstream.chaos.monkey import SESSION_SECONDS, TRANSACTION_SECONDS, Monkey
-from pmstream.chaos.outages import Brokers, SmallDisk
-from pmstream.chaos.proxy import Proxy
+from pmstream.chaos.monkey import Monkey
+from pmstream.chaos.outages import SmallDisk
 from pmstream.chaos.reading import TOPICS, Quiet, read_topic
+from pmstream.chaos.stage import Plan, Say, Stage, await_members, staged, turn
 from pmstream.chaos.stores import check_stores
 from pmstream.chaos.verify import Verdict, verify
 from pmstream.chaos.watch import Fault, Watch
 from pmstream.config import Settings
-from pmstream.devkafka import ports
-from pmstream.errors import PmstreamError
-from pmstream.operate import starts, topics
-from pmstream.runtime.codec import Codec
 from pmstream.runtime.log import Log
 from pmstream.runtime.log_errors import LogError
 
-PARTITIONS = 6
 QUIET_SECONDS = 120.0
 """How long all may take to be handled once everything is healed."""
 
-JOIN_SECONDS = 60.0
 DUMP_SECONDS = 15.0
 """The workers write their stacks when a canary waits for so long."""
 
@@ -46,33 +36,6 @@ STUCK_SECONDS = 180.0
 """No fault lasts so long: a canary that waits longer ends the run."""
 
 _STATUS_SECONDS = 10.0
-
-Say = Callable[[str], None]
-
-
-class Plan(Struct, frozen=True):
-    """What a run is to do: `rate` of events a second; `only` are kinds of faults, none is all."""
-
-    minutes: float
-    seed: int
-    workers: int
-    brokers: int
-    rate: int
-    only: tuple[str, ...] = ()
-
-
-class Stage(Struct):
-    """All that runs while the monkey is at work."""
-
-    log: Log
-    proxy: Proxy
-    brokers: Brokers
-    fleet: Fleet
-    loader: Loader
-    watch: Watch
-    codec: Codec
-    directory: Path
-    say: Say
 
 
 def play(plan: Plan, connect: Callable[[Settings], Log], say: Say, *, keep: bool) -> dict[str, Any]:
@@ -88,118 +51,55 @@ def play(plan: Plan, connect: Callable[[Settings], Log], say: Say, *, keep: bool
         PmstreamError: it could not be run.
     """
     directory = Path(tempfile.mkdtemp(prefix="pmstream-chaos-"))
-    (directory / "plan.json").write_text(json.dumps({**_fields(plan)}) + "\n")
-    summary: dict[str, Any] = {"wrong": ["the run was broken off"]}
+    with kept(directory, plan, say, keep=keep) as summary, ExitStack() as stack:
+        stage = stack.enter_context(staged(plan, connect, say, directory))
+        disk = SmallDisk(stage.fleet.folder(stage.fleet.specs[ROUTERS]))
+        stack.callback(disk.unmount)
+        if disk.why_not:
+            say(f"no disk-full faults: {disk.why_not}")
+        await_members(stage, plan.workers)
+        stage.loader.start()
+        monkey = Monkey(plan.seed, stage.fleet, stage.brokers, stage.proxy, disk, plan.only)
+        began = time.monotonic()
+        _rage(stage, monkey, began, began + plan.minutes * 60)
+        seconds = time.monotonic() - began
+        say("healing; waiting for quiet")
+        monkey.heal()
+        verdict = conclude(stage)
+        summary.update(summarise(plan, verdict, stage.watch, seconds))
+        if summary.get("wrong"):
+            _dump(stage.log, directory)
+            disk.unmount(directory / "small-disk")
+    return summary
+
+
+@contextmanager
+def kept(directory: Path, plan: Plan, say: Say, *, keep: bool) -> Iterator[dict[str, Any]]:
+    """A summary to fill; the folder is kept if asked to, or when it is not filled, or wrong."""
+    summary: dict[str, Any] = {}
     try:
-        with ExitStack() as stack:
-            summary = _run(plan, connect, say, directory, stack)
-        return summary
+        yield summary
     finally:
-        if keep or summary.get("wrong"):
-            (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        if keep or summary.get("wrong") or not summary:
+            fields = {name: getattr(plan, name) for name in plan.__struct_fields__}
+            text = json.dumps({"plan": fields, "summary": summary}, indent=2)
+            (directory / "run.json").write_text(text + "\n")
             say(f"seed {plan.seed}: logs, state and topics are in {directory}")
         else:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _run(
-    plan: Plan, connect: Callable[[Settings], Log], say: Say, directory: Path, stack: ExitStack
-) -> dict[str, Any]:
-    stage = stack.enter_context(staged(plan, connect, say, directory))
-    disk = SmallDisk(stage.fleet.folder(stage.fleet.specs[ROUTERS]))
-    stack.callback(disk.unmount)
-    if disk.why_not:
-        say(f"no disk-full faults: {disk.why_not}")
-    await_members(stage, plan.workers)
-    stage.loader.start()
-    monkey = Monkey(plan.seed, stage.fleet, stage.brokers, stage.proxy, disk, plan.only)
-    began = time.monotonic()
-    _rage(stage, monkey, began, began + plan.minutes * 60)
-    seconds = time.monotonic() - began
+def conclude(stage: Stage) -> Verdict:
+    """Ends the load, waits for quiet, ends the workers and verifies. Raises PmstreamError."""
     verdict = Verdict()
-    say("healing; waiting for quiet")
-    monkey.heal()
     _calm(stage, verdict)
     stage.fleet.end()
-    say("verifying from the topics")
+    stage.say("verifying from the topics")
     changelog = verify(stage.log, verdict)
     stores = check_stores(stage.log, verdict, stage.fleet.stores(), changelog)
-    say(f"{verdict.commands} commands, {stores} stores compared")
+    stage.say(f"{verdict.commands} commands, {stores} stores compared")
     _check_loader(stage.loader, verdict)
-    summary = summarise(plan, verdict, stage.watch, seconds)
-    if summary.get("wrong"):
-        _dump(stage.log, directory)
-        disk.unmount(directory / "small-disk")
-    return summary
-
-
-@contextmanager
-def staged(
-    plan: Plan,
-    connect: Callable[[Settings], Log],
-    say: Say,
-    directory: Path,
-    transaction_seconds: float = TRANSACTION_SECONDS,
-) -> Iterator[Stage]:
-    """Starts proxy, Kafka, topics and workers; ends them all."""
-    with ExitStack() as stack:
-        found = ports.free(2 * plan.brokers)
-        told, hidden = found[: plan.brokers], found[plan.brokers :]
-        proxy = Proxy(told, hidden)
-        proxy.start()
-        stack.callback(proxy.stop)
-        cluster = devkafka.Cluster(
-            plan.brokers, directory / "kafka", hidden, progress=say, advertised=told
-        )
-        stack.enter_context(cluster)
-        environment = {
-            "PMSTREAM_BOOTSTRAP_SERVERS": proxy.addresses,
-            "PMSTREAM_SESSION_TIMEOUT_MS": str(int(SESSION_SECONDS * 1000)),
-            "PMSTREAM_TRANSACTION_TIMEOUT_MS": str(int(transaction_seconds * 1000)),
-            # As where it is installed: a worker that is started again compiles nothing.
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(directory / "pycache"),
-        }
-        settings = Settings.load(
-            bootstrap_servers=proxy.addresses,
-            inbox_partitions=PARTITIONS,
-            session_timeout_ms=int(SESSION_SECONDS * 1000),
-        )
-        log, codec = connect(settings), Codec(app)
-        topics.carry_out(topics.plan(app, log, settings, create_missing=True), log)
-        starts.set_starts(app, log, starts.find_starts(app, log))
-        loader = Loader(log, codec.encode_event, plan.seed, plan.rate, PARTITIONS)
-        watch = stack.enter_context(
-            closing(Watch(log, codec.decode, PARTITIONS, loader.canaries_sent))
-        )
-        fleet = Fleet(plan.workers, directory, environment, say)
-        stack.callback(fleet.end)
-        brokers = Brokers(cluster, plan.brokers)
-        stack.callback(brokers.wait)
-        yield Stage(log, proxy, brokers, fleet, loader, watch, codec, directory, say)
-
-
-def await_members(stage: Stage, workers: int) -> None:
-    """Returns when all workers have joined. Raises PmstreamError."""
-    until = time.monotonic() + JOIN_SECONDS
-    wanted = {NAMES.group("router"): ROUTERS, NAMES.group("instances"): workers}
-    while any(len(stage.log.members(group)) < number for group, number in wanted.items()):
-        stage.fleet.turn()
-        if stage.fleet.gave_up or time.monotonic() > until:
-            raise PmstreamError(f"the workers do not join: {stage.fleet.gave_up or 'too slow'}")
-        time.sleep(0.2)
-
-
-def turn(stage: Stage) -> None:
-    """One round of what has to go on all the time. Raises PmstreamError: it is hopeless."""
-    stage.fleet.turn()
-    for fault in stage.watch.turn(0.05):
-        stage.say(f"        recovered from {fault.kind} {fault.what} in {fault.recovery:.1f} s")
-    broken = stage.brokers.failure or stage.loader.failure
-    if broken is not None:
-        raise PmstreamError(f"the run itself broke: {broken}") from broken
-    if stage.fleet.gave_up:
-        raise PmstreamError(f"a process manager gave up: {stage.fleet.gave_up}")
+    return verdict
 
 
 def _rage(stage: Stage, monkey: Monkey, began: float, until: float) -> None:
@@ -286,10 +186,6 @@ def quantile(ordered: list[float], share: float) -> float | None:
     if not ordered:
         return None
     return round(ordered[min(int(len(ordered) * share), len(ordered) - 1)], 2)
-
-
-def _fields(plan: Plan) -> dict[str, Any]:
-    return {name: getattr(plan, name) for name in plan.__struct_fields__}
 
 
 def _dump(log: Log, directory: Path) -> None:

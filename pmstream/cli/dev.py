@@ -70,6 +70,9 @@ def chaos(
     only: Annotated[
         list[str] | None, typer.Option(help="A kind of fault; may be repeated.", show_default="all")
     ] = None,
+    kills_only: Annotated[
+        int, typer.Option(min=0, help="Measure recovery from so many kills of each kind instead.")
+    ] = 0,
     output: OutputOption = Output.TABLE,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep logs, state and Kafka's data.")
@@ -79,12 +82,17 @@ def chaos(
 
     Example: pmstream dev chaos --minutes 10 --workers 3 --brokers 3 --seed 7
     """
-    from pmstream.chaos.play import Plan, play
+    from pmstream.chaos.play import play
+    from pmstream.chaos.recovery import measure
+    from pmstream.chaos.stage import Plan
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, _interrupt)
     plan = Plan(minutes, seed, workers, brokers, rate, tuple(only or ()))
-    summary = play(plan, connect, _progress, keep=keep)
+    if kills_only:
+        summary = measure(plan, kills_only, connect, _progress, keep=keep)
+    else:
+        summary = play(plan, connect, _progress, keep=keep)
     _print(summary, output)
     return FOUND if summary.get("wrong") else DONE
 

@@ -20,6 +20,7 @@ from pmstream.config import Settings
 from pmstream.core.process import LEGAL_NAME
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.operate import starts, topics
+from pmstream.runtime.commit import Probe
 from pmstream.runtime.report import Reporter, end_with_parent
 from pmstream.runtime.supervisor import (
     DUMP_SIGNAL,
@@ -139,6 +140,24 @@ def worker(
 
     Example: pmstream worker bank.payments:app transfer-money instances host-1
     """
+    serve(app, process_manager, role, name)
+
+
+def serve(
+    app: str, process_manager: str, role: str, name: str, probe: Probe = lambda _step: None
+) -> None:
+    """Runs one worker until a signal or its supervisor ends it.
+
+    Args:
+        app: `module:attribute`.
+        process_manager: its name in the app.
+        role: router or instances.
+        name: the worker's stable name.
+        probe: told each step of a commit; the chaos run kills itself there.
+
+    Raises:
+        typer.Exit: it ended by an error, which is told.
+    """
     from pmstream.runtime.clock import SystemClock
     from pmstream.runtime.roles import INSTANCES, ROLES, make_worker
     from pmstream.runtime.store import lock_directory
@@ -161,7 +180,7 @@ def worker(
         try:
             log, clock = connect(settings), SystemClock()
             made = make_worker(
-                the_app, process_manager, role, name, log, settings, clock, logs.told
+                the_app, process_manager, role, name, log, settings, clock, logs.told, probe
             )
             logs.told("started", -1, f"process {os.getpid()}")
             made.run(lambda: reporter.beat() or stop.is_set)
