@@ -21,6 +21,8 @@ ROUTERS = 2
 _ABSENT = "import select, sys; select.select([0], [], [], float(sys.argv[1]))"
 """A process that is there but no worker, for so many seconds or until its supervisor ends."""
 
+_YOUNG_SECONDS = 10.0
+
 _COMMIT_SECONDS = 2.0
 """How long to wait for a worker that is to die within its next commit."""
 
@@ -51,6 +53,7 @@ class Fleet:
         self._absent: dict[str, float] = {}
         self._zombies: dict[subprocess.Popen[bytes], Path] = {}
         self._frozen: set[int] = set()
+        self._seen: dict[int, float] = {}  # process id to when it was seen first
         manager = NAMES.process_manager
         self.specs = [Spec(manager, "router", f"router-{n}") for n in range(ROUTERS)]
         self.specs += [Spec(manager, "instances", f"instances-{n}") for n in range(workers)]
@@ -87,6 +90,9 @@ class Fleet:
     def turn(self) -> None:
         """Restarts what ended, buries zombies."""
         self._supervisor.turn()
+        now = time.monotonic()
+        pids = self._supervisor.pids().values()
+        self._seen = {pid: self._seen.get(pid, now) for pid in pids}
         for each in tuple(self._zombies):
             if each.poll() is not None:
                 self._bury(each)
@@ -143,9 +149,12 @@ class Fleet:
                 os.kill(pid, signal.SIGCONT)
 
     def dump(self) -> None:
-        """Lets all that run write their stacks to their logs."""
+        """Lets all that have run for a while write their stacks to their logs."""
+        pids, old = self._supervisor.pids(), time.monotonic() - _YOUNG_SECONDS
         for spec in self.running():
-            self.signal(spec, DUMP_SIGNAL)
+            # One that has just been started does not know the signal yet, and would die of it.
+            if self._seen.get(pids.get(_key(spec), 0), old + 1) < old:
+                self.signal(spec, DUMP_SIGNAL)
 
     def wipe(self, spec: Spec) -> None:
         """Empties a killed worker's folder before it is started again."""

@@ -9,6 +9,8 @@ import signal
 import sys
 from types import FrameType
 
+import typer
+
 from pmstream.cli.run import serve
 from pmstream.runtime.commit import STEPS
 
@@ -40,7 +42,10 @@ def main(app: str, process_manager: str, role: str, name: str, step: str) -> Non
     """Runs the worker."""
     fuse = Fuse(step)
     signal.signal(signal.SIGUSR2, fuse.light)
-    serve(app, process_manager, role, name, fuse)
+    try:
+        serve(app, process_manager, role, name, fuse)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
 
 
 if __name__ == "__main__":
