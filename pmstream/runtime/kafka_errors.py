@@ -15,6 +15,7 @@ from pmstream.runtime.log_errors import (
     Fenced,
     LogError,
     MustAbort,
+    MustGather,
     OutcomeUnknown,
     Refused,
     Unavailable,
@@ -41,6 +42,16 @@ _DENIED = frozenset(
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+_STALE_MEMBER = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.FENCED_MEMBER_EPOCH,
     }
 )
 _TRANSIENT = frozenset(
@@ -105,7 +116,7 @@ def transaction_failure(raised: BaseException, doing: str) -> LogError:
     if error.fatal():
         return OutcomeUnknown(text)
     if error.txn_requires_abort():
-        return MustAbort(text)
+        return MustGather(text) if error.code() in _STALE_MEMBER else MustAbort(text)
     if error.retriable():
         return Again(text)
     return OutcomeUnknown(text)

@@ -206,7 +206,7 @@ class Producer(Protocol):
         """Puts the group's positions into the transaction.
 
         Raises:
-            Again, MustAbort (stale membership, rebalance), OutcomeUnknown.
+            Again, MustGather (stale membership), MustAbort, OutcomeUnknown.
         """
 
     def commit(self, timeout: float) -> None:

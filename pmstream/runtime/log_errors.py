@@ -19,6 +19,13 @@ class MustAbort(LogError):
     """The transaction cannot be committed: `abort`, then do the batch again."""
 
 
+class MustGather(MustAbort):
+    """The membership is not one of the group's present generation: `abort`, gather, do it again.
+
+    The batch is not to blame.
+    """
+
+
 class OutcomeUnknown(LogError):
     """Whether the transaction counts cannot be told.
 

@@ -12,7 +12,7 @@ from pmstream.errors import Stopped
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Aborted, Probe, commit
 from pmstream.runtime.log import Fault, FaultKind, Log, Producer, Record, TopicPartition
-from pmstream.runtime.log_errors import Again, Fenced, OutcomeUnknown, Unavailable
+from pmstream.runtime.log_errors import Again, Fenced, MustGather, OutcomeUnknown, Unavailable
 from pmstream.runtime.stage import Load, Stage
 
 FENCED_TWICE_SECONDS = 30.0
@@ -198,7 +198,7 @@ class Worker:
                 self._probe,
             )
         except Aborted as error:
-            self._aborted(str(error), inputs)
+            self._aborted(error, inputs)
             return False
         except OutcomeUnknown as error:
             self._rebuild(error)
@@ -209,11 +209,13 @@ class Worker:
         self._room = min(self._room * 2, self._settings.max_batch_records)
         return True
 
-    def _aborted(self, why: str, inputs: int) -> None:
+    def _aborted(self, error: Aborted, inputs: int) -> None:
         """Does the batch again, smaller, so that one input that can never count is found."""
         self.report.aborts += 1
-        self.report.last_error = why
+        self.report.last_error = why = str(error)
         self.stage.rollback()
+        if isinstance(error.__cause__, MustGather):
+            return  # no input is to blame for a rebalance
         self._room = max(inputs // 2, 1)
         self._aborted_alone = self._aborted_alone + 1 if inputs <= 1 else 0
         if self._aborted_alone >= ABORTS_OF_ONE:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from pmstream.runtime.log import Committed, Membership, Producer, TopicPartition
-from pmstream.runtime.log_errors import Fenced, MustAbort, OutcomeUnknown
+from pmstream.runtime.log_errors import Fenced, MustGather, OutcomeUnknown
 from tests.contract.world import CALL, World
 
 
@@ -13,7 +13,7 @@ def _refuses(world: World, producer: Producer, group: Membership, source: TopicP
     """Offsets of this membership are refused, and the producer is usable after the abort."""
     target = world.partition()
     world.stage(producer, target, [b"stale"])
-    with pytest.raises(MustAbort):
+    with pytest.raises(MustGather):
         world.send(producer, group, source, Committed(99))
     world.abort(producer)
     world.stage(producer, target, [b"fine"])

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from pmstream.runtime.log import Committed, TopicPartition
-from pmstream.runtime.log_errors import MustAbort
+from pmstream.runtime.log_errors import MustGather
 from pmstream.runtime.memory.partition import Transaction
 
 
@@ -128,10 +128,10 @@ class Group:
         """Refuses offsets of anybody who is not a member of this very generation."""
         if member_id not in self.members:
             if self._named(name):
-                raise MustAbort(f"member {name} of {self.name} was replaced (FENCED_INSTANCE_ID)")
-            raise MustAbort(f"{member_id} is no member of {self.name} (UNKNOWN_MEMBER_ID)")
+                raise MustGather(f"member {name} of {self.name} was replaced (FENCED_INSTANCE_ID)")
+            raise MustGather(f"{member_id} is no member of {self.name} (UNKNOWN_MEMBER_ID)")
         if generation != self.generation:
-            raise MustAbort(
+            raise MustGather(
                 f"generation {generation} of {self.name} is over, it is {self.generation} now "
                 "(ILLEGAL_GENERATION)"
             )
