@@ -1,0 +1,168 @@
+"""More protocol bugs that are as easy to make."""
+
+from tests.mutants.mutation import CHANGELOG, COMMIT, PARTITION, RESTORE, WORKER, Edit, Mutation
+
+_FLUSH = """\
+        probe("flush")
+        _repeat(lambda: producer.flush(_CALL_SECONDS), clock, until)
+"""
+_OFFSETS = """\
+        probe("offsets")
+        _repeat(lambda: producer.send_offsets(group, offsets, _CALL_SECONDS), clock, until)
+"""
+
+OTHERS = (
+    Mutation(
+        "expelled keeps what is staged",
+        "§5: max.poll.interval exceeded drops all at once; `lost` comes with the next poll only",
+        (Edit(WORKER, "            self.stage.dropped_all()\n", "            pass\n"),),
+    ),
+    Mutation(
+        "flush after the offsets",
+        "§2.4: an offset that is pending implies that its owner can be read in the changelog",
+        (Edit(COMMIT, _FLUSH + _OFFSETS, _OFFSETS + _FLUSH),),
+    ),
+    Mutation(
+        "commit record first",
+        "I2: the commit record is its transaction's last record in the partition",
+        (
+            Edit(COMMIT, "    for out in each.records:\n", "    for out in ():\n"),
+            Edit(
+                COMMIT,
+                "last.key, (), last.partition, delivered)\n",
+                "last.key, (), last.partition, delivered)\n    for out in each.records:\n"
+                "        producer.produce(\n"
+                "            out.topic, out.value, out.key, out.headers, out.partition\n"
+                "        )\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "a record that is not produced is left out",
+        "F12: a local failure of produce() does not poison: the transaction would commit without",
+        (
+            Edit(
+                COMMIT,
+                "        producer.produce(out.topic, out.value, out.key, out.headers, "
+                "out.partition)\n",
+                "        try:\n"
+                "            producer.produce(\n"
+                "                out.topic, out.value, out.key, out.headers, out.partition\n"
+                "            )\n"
+                "        except MustAbort:\n"
+                "            pass\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "Again at commit aborts",
+        "§5, F12: after a commit without an answer it may count",
+        (
+            Edit(
+                COMMIT,
+                '        raise OutcomeUnknown(f"no answer to commit in {deadline_ms} ms: '
+                '{error}") from error\n',
+                "        raise Aborted(str(error)) from error\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "no sequence for retries",
+        "I2: +1 per transaction that touches the partition, also when nothing was consumed",
+        (
+            Edit(
+                PARTITION,
+                "sequence=last.sequence + 1 if last is not None else 1,",
+                "sequence=last.sequence + bool(self._cursor) if last is not None else 1,",
+            ),
+        ),
+    ),
+    Mutation(
+        "worked hints win",
+        "a hint that was worked on and called for anew in the same batch must stay",
+        (
+            Edit(
+                PARTITION,
+                "local = {**self._hints, **with_due(self._changes)}",
+                "local = {**with_due(self._changes), **self._hints}",
+            ),
+        ),
+    ),
+    Mutation(
+        "whole is ignored",
+        "ADR 5: a chunk may end in mid-transaction; such a store is no state of any commit",
+        (
+            Edit(
+                CHANGELOG,
+                "return self.whole and self.last is not None and",
+                "return self.last is not None and",
+            ),
+        ),
+    ),
+    Mutation(
+        "an aborted batch stays cached",
+        "§2.5: the overlay becomes cache after the acknowledgement only",
+        (
+            Edit(
+                PARTITION,
+                'again."""\n        self._forget()\n',
+                'again."""\n        self._overlay.publish(self._overlay.changes())\n'
+                "        self._forget()\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "seen marks of an aborted batch stay",
+        "core §4: what is seen is what a commit record says",
+        (
+            Edit(
+                PARTITION,
+                "dict(last.seen) if last is not None else {}",
+                "last.seen if last is not None else {}",
+            ),
+        ),
+    ),
+    Mutation(
+        "a restore ends at its target",
+        "§3.5: a target reached without K = O is no restore",
+        (
+            Edit(
+                RESTORE, "return self._mismatch(committed)", "return self._done(committed.position)"
+            ),
+        ),
+    ),
+    Mutation(
+        "old tombstones are trusted",
+        "§3.4: a store older than half of delete.retention.ms may have missed some",
+        (Edit(RESTORE, "        self._check_age()\n", ""),),
+    ),
+    Mutation(
+        "no takeover of a changelog",
+        "§4: nobody waits for the transaction timeout of a dead owner",
+        (
+            Edit(
+                "pmstream/runtime/restores.py",
+                "            self._takeover.changelog(restore.changelog, "
+                "last.owner if last else None)\n",
+                "            assert last is None or last\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "a router acknowledges before the commit",
+        "§2: records in hand are done after the acknowledgement",
+        (
+            Edit(
+                "pmstream/runtime/sources.py",
+                "        self.records: Sequence[Out] = part.out\n",
+                "        self.records: Sequence[Out] = part.out\n        self.acknowledged(None)\n",
+            ),
+            Edit(
+                "pmstream/runtime/sources.py",
+                "        del part.queue[: part.cursor]\n        part.forget()\n",
+                "        part.queue = [r for r in part.queue if r.offset >= part.position]\n"
+                "        part.forget()\n",
+            ),
+        ),
+    ),
+)
