@@ -9,6 +9,7 @@ from pmstream.runtime.partition import Partition, Setup
 from pmstream.runtime.purge import PURGE_SECONDS, Purge
 from pmstream.runtime.restores import Owned, Place, Restores, Told
 from pmstream.runtime.stage import Load
+from pmstream.runtime.store import StoreCorrupt
 from pmstream.runtime.takeover import Takeover
 
 _PINNED_SECONDS = 5.0
@@ -51,8 +52,9 @@ class InstancesStage:
 
     @property
     def partitions(self) -> list[Partition]:
-        """Those that run."""
-        return [each.running for each in self._owned.values() if each.running is not None]
+        """Those that run, on a store that is whole."""
+        running = [each.running for each in self._owned.values() if each.running is not None]
+        return [each for each in running if not each.damaged]
 
     # Ownership
 
@@ -95,6 +97,7 @@ class InstancesStage:
     def catch_up(self, consumer: Consumer) -> None:
         """Opens and restores assigned partitions; looks after those that run."""
         now = self._clock.monotonic()
+        self._rebuild_damaged(consumer)
         for owned in self._restores.turn(list(self._owned.values()), consumer):
             owned.flush_at = now + self._flush_interval
             owned.look_at = now + _PINNED_SECONDS
@@ -103,6 +106,16 @@ class InstancesStage:
             if owned.running is not None:
                 self._tend(owned, owned.running, consumer, now)
 
+    def _rebuild_damaged(self, consumer: Consumer) -> None:
+        """Empties stores that were found damaged; the changelog fills them again."""
+        for owned in self._owned.values():
+            part, store = owned.running, owned.store
+            if part is not None and store is not None and part.damaged:
+                consumer.pause([part.source])
+                store.wipe(part.damaged)
+                owned.reset()
+                self._told("store emptied", owned.number, part.damaged)
+
     def _tend(self, owned: Owned, part: Partition, consumer: Consumer, now: float) -> None:
         """Pauses what a full backlog blocks; flushes the store; frees and purges the inbox."""
         if bool(part.blocked) != owned.paused:
@@ -110,7 +123,10 @@ class InstancesStage:
             (consumer.pause if owned.paused else consumer.resume)([part.source])
             self._told("blocked" if owned.paused else "unblocked", part.number, part.blocked)
         if now >= owned.flush_at:
-            part.store.flush()
+            try:
+                part.store.flush()
+            except StoreCorrupt as error:
+                part.damaged = str(error)
             owned.flush_at = now + self._flush_interval
         if now >= owned.look_at:
             owned.look_at = now + _PINNED_SECONDS

@@ -27,7 +27,7 @@ from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Out
 from pmstream.runtime.log import Committed, Record, TopicPartition
 from pmstream.runtime.overlay import Overlay
-from pmstream.runtime.store import Store, split_due_key
+from pmstream.runtime.store import Store, StoreCorrupt, split_due_key
 
 DRAIN_LIMIT = 100
 """Backlog entries of one instance in one batch, so that a long backlog starves nobody."""
@@ -64,6 +64,7 @@ class Partition:
         handled: inputs since the last commit.
         size: bytes to produce, roughly, since the last commit.
         halt: why the process manager is to stop, once an input said so.
+        damaged: what is wrong with the store, once that was seen: nothing here counts any more.
         blocked: process UUID of the instance whose full backlog holds the partition back.
         counts: inputs by outcome, since it runs.
     """
@@ -77,7 +78,7 @@ class Partition:
         self._queue: list[Record] = []
         self._overlay = Overlay(store, setup.cache_bytes)
         self._next_due = store.next_due()
-        self.blocked = ""
+        self.blocked = self.damaged = ""
         self.counts: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
         self.duplicates = 0
         self._forget()
@@ -114,6 +115,12 @@ class Partition:
 
     def process(self, now: int, room: int) -> None:
         """Handles due entries, then records, up to `room` inputs or until one halts."""
+        try:
+            self._process(now, room)
+        except StoreCorrupt as error:
+            self.damaged = str(error)
+
+    def _process(self, now: int, room: int) -> None:
         self._process_due(now, room)
         self._unblock()
         while self._cursor < len(self._queue) and self.handled < room and not self.halt:
@@ -233,9 +240,12 @@ class Partition:
         self.checkpoint = Checkpoint(offset + 1, record, now)
         # A hint that was worked on goes, unless the instance calls for the very same one again.
         local = {**self._hints, **with_due(self._changes)}
-        self.store.write(local, dump_checkpoint(self.checkpoint))
-        if len(local) > len(self._changes):
-            self._next_due = self.store.next_due()
+        try:
+            self.store.write(local, dump_checkpoint(self.checkpoint))
+            if len(local) > len(self._changes):
+                self._next_due = self.store.next_due()
+        except StoreCorrupt as error:
+            self.damaged = str(error)  # the changelog has it all
         self._overlay.publish(self._changes)
         del self._queue[: self._cursor]
         self.position = record.source
@@ -246,7 +256,10 @@ class Partition:
     def rollback(self) -> None:
         """Nothing since the last commit counts: it will be handled again."""
         self._forget()
-        self._next_due = self.store.next_due()
+        try:
+            self._next_due = self.store.next_due()
+        except StoreCorrupt as error:
+            self.damaged = str(error)
 
 
 class Share:

@@ -14,7 +14,7 @@ from pmstream.runtime.log import Consumer, Log, Reader, Record, TopicPartition
 from pmstream.runtime.log_errors import Again, PositionLost
 from pmstream.runtime.partition import Partition, Setup
 from pmstream.runtime.restore import CHUNK_RECORDS, Restore, Verdict
-from pmstream.runtime.store import Caches, Store
+from pmstream.runtime.store import Caches, Store, StoreCorrupt
 from pmstream.runtime.takeover import Takeover
 
 _READ_SECONDS = 0.02
@@ -151,8 +151,12 @@ class Restores:
         for record in records:
             chunks.setdefault(record.partition, []).append(record)
         for number, chunk in chunks.items():
-            if number in wanted:
+            if number not in wanted:
+                continue
+            try:
                 wanted[number].apply(chunk)
+            except StoreCorrupt as error:
+                wanted[number].start_again(str(error))
 
     def _move(self, owned: Owned, consumer: Consumer) -> bool:
         restore = owned.restore
@@ -174,21 +178,27 @@ class Restores:
         source, store = restore.source, owned.store
         start = self._log.start(source)
         if start is not None and start > restore.position:
+            if restore.doubt():
+                return False
             raise Stopped(
                 f"{source.topic}-{source.partition}: position {restore.position} is no longer "
                 f"retained, the log starts at {start}: events are missing; state is kept; decide "
                 "what they were, then set the group's position"
             )
+        assert store is not None, "a restore without a store"
+        try:
+            running = Partition(
+                owned.number, self._setup, store, restore.checkpoint, restore.position
+            )
+        except StoreCorrupt as error:
+            restore.start_again(str(error))
+            return False
         try:
             consumer.seek(source, restore.position)
             consumer.resume([source])
         except Again:
             return False  # no leader yet: the next turn tries again
-        assert store is not None, "a restore without a store"
-        owned.running = Partition(
-            owned.number, self._setup, store, restore.checkpoint, restore.position
-        )
-        owned.restore = None
+        owned.running, owned.restore = running, None
         self._told("running", owned.number, f"{restore.records} records restored")
         self._free_previous(restore)
         return True

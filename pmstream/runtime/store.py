@@ -216,7 +216,7 @@ class Store:
 def _translated(error: Exception, path: Path) -> PmstreamError:
     """RocksDB tells its failures apart by their text only."""
     text = str(error).partition("\n")[0]
-    if "lock" in text.lower() and ("IO error" in text or "LOCK" in text):
+    if "lock hold by" in text or "While lock file" in text:
         return Busy(f"state directory {path} is in use by another process: {text}")
     if "Corruption" in text or "Invalid argument" in text:
         return StoreCorrupt(f"store {path} is damaged: {text}")
