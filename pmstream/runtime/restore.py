@@ -167,12 +167,21 @@ class Restore:
         position = last.source if last is not None else log.start(self.source)
         return Verdict.GOING_ON if position is None else self._done(position)
 
-    def _mismatch(self, committed: Committed) -> Verdict:
-        """A worker frozen in here sees a newer owner's commits: ask again, for a while."""
+    def doubt(self) -> bool:
+        """Asks for the committed position again; False once that has not helped for a while.
+
+        A worker that was frozen in here sees a newer owner's commits, and its purge.
+        """
         now = self._clock.monotonic()
         self._odd_since = self._odd_since or now
-        if now - self._odd_since < _MISMATCH_SECONDS:
-            self._asked, self._target = False, None
+        if now - self._odd_since >= _MISMATCH_SECONDS:
+            return False
+        self._asked, self._target = False, None
+        return True
+
+    def _mismatch(self, committed: Committed) -> Verdict:
+        """State and position do not agree."""
+        if self.doubt():
             return Verdict.GOING_ON
         last = self.checkpoint.last
         found = f"position {last.source}, sequence {last.sequence}" if last else "no state"

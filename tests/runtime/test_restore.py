@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.log import TopicPartition
+from pmstream.runtime.log_errors import Again
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from tests.runtime.world import World
@@ -80,6 +82,29 @@ def test_a_stale_disk_catches_up(world: World, tmp_path: Path) -> None:
     world.settle()
     assert restored(world) > 0
     assert world.stores() == world.changelog()
+
+
+def test_a_worker_frozen_as_its_restore_ends_takes_a_newer_owners_purge_for_no_loss(
+    world: World, log: MemoryLog
+) -> None:
+    """Found by the simulation: the position it had asked for was purged behind its back."""
+    world.workers.pop("w-0").close()
+    log.lose(world.names.group(INSTANCES), "w-0")
+    no_leader = log.inject("seek", Again("no leader"), who="frozen", times=100)
+    frozen = world.start(INSTANCES, "frozen")
+    while not no_leader.hits:
+        frozen.turn()
+    no_leader.left = 0
+    del world.workers["frozen"]
+    log.lose(world.names.group(INSTANCES), "frozen")
+    go_on(world, "w-1")
+    for part in range(3):
+        place = TopicPartition(world.names.inbox, part)
+        log.delete_records({place: log.end(place, stable=True) or 0})
+    frozen.turn()
+    world.workers["frozen"] = frozen
+    world.count("a", [20])
+    world.settle(lambda: world.counts("a")[-1] == (20, 21))
 
 
 def test_two_workers_share_and_hand_over(world: World) -> None:

@@ -101,9 +101,9 @@ def _trap(cluster: Cluster, words: list[str]) -> bool:
 
 
 def _trap_words(random: Random, shape: Shape) -> str:
-    step = random.choice([*STEPS, "call", "call", "call", "call"])
+    step = random.choice([*STEPS, *["call"] * 4, *["restoring"] * 3])
     visits = random.randint(1, 30) if step == "call" else random.choice((1, 1, 2, 3))
-    actions = 0 if random.random() < 0.5 else random.randint(1, 15)
+    actions = 0 if random.random() < 0.4 else random.randint(1, 25)
     return f"{_anybody(random, shape)} {step} {visits} {actions}"
 
 

@@ -142,7 +142,7 @@ class Cluster:
             return False
         finally:
             self._current = current
-        process.started(worker, lambda: self._look(process))
+        process.started(worker, lambda: self._look(process), self._others)
         return True
 
     def turn(self, process: Process) -> bool:

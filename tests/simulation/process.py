@@ -24,7 +24,7 @@ class Trap(Struct):
     """Where a process is to be killed or suspended.
 
     Attributes:
-        step: of a commit; "" counts calls of the log instead.
+        step: of a commit, or `restoring`; "" counts calls of the log instead.
         left: visits until it snaps.
         suspend: actions that others do meanwhile; 0 kills.
     """
@@ -71,15 +71,19 @@ class Process:
         state = self.worker._producer._state if self.worker is not None else None  # type: ignore[attr-defined]
         return state is not None and state.name in ("OPEN", "COMMITTING", "ABORTING")
 
-    def started(self, worker: Worker, look: Callable[[], None]) -> None:
+    def started(
+        self, worker: Worker, look: Callable[[], None], suspend: Callable[[int], None]
+    ) -> None:
         """Runs from now on; every gather is watched for I4, `look` is called at each."""
         self.worker, self.frozen, self.traps = worker, False, []
         self.checked.clear()
-        consumer = worker._consumer
+        consumer, stage = worker._consumer, self.stage
         gather = consumer.gather
 
         def watched(room: int, timeout: float) -> object:
             look()
+            if stage is not None and any(each.restore for each in stage._owned.values()):
+                self.snap("restoring", suspend)
             demand(not self.transaction_open, f"I4: {self.label} gathers with a transaction open")
             return gather(room, timeout)
 

@@ -1,4 +1,4 @@
-"""I1: a store equals the fold of what is committed, up to its checkpoint, and misses no due hint."""
+"""I1: a store equals the fold of what is committed up to its checkpoint; no due hint is missing."""
 
 from pmstream.core.instance import due, has_due, load_instance
 from pmstream.runtime.changelog import load_checkpoint
@@ -19,6 +19,7 @@ def check_store(process: Process, owned: Owned, archive: Archive, *, often: bool
     checkpoint = load_checkpoint(raw)
     if owned.running is not None:
         demand(owned.running.checkpoint == checkpoint, f"{process.label}: checkpoint of {number}")
+        demand(checkpoint.whole, f"{process.label} runs {number} in mid-transaction")
     if not checkpoint.whole:
         return "store in mid-transaction"
     expected = archive.folded(number, checkpoint.next)
