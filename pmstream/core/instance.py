@@ -203,7 +203,7 @@ def load_instance(record: bytes) -> Instance:
     _check_format(record)
     try:
         return _instance_decoder.decode(memoryview(record)[2:])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FormatError(f"an instance's record is damaged: {error}") from error
 
 
@@ -221,7 +221,7 @@ def load_work(record: bytes) -> Work:
     _check_format(record)
     try:
         return _work_decoder.decode(memoryview(record)[2:])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FormatError(f"a backlog entry is damaged: {error}") from error
 
 

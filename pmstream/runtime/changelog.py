@@ -95,7 +95,7 @@ def load_commit(value: bytes | None) -> CommitRecord:
     """Reads `dump_commit`. Raises ChangelogInvalid."""
     try:
         record = _commit_decoder.decode(value or b"")
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ChangelogInvalid(f"a commit record in the changelog is damaged: {error}") from error
     if record.format != FORMAT:
         raise ChangelogInvalid(
@@ -114,7 +114,7 @@ def load_checkpoint(value: bytes | None) -> Checkpoint:
     """Reads `dump_checkpoint`; none, or of an older version, is an empty one."""
     try:
         return _checkpoint_decoder.decode(value) if value else Checkpoint()
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return Checkpoint()
 
 

@@ -4,15 +4,20 @@ Key: the process UUID. Value: the source record's bytes, untouched. Headers: one
 all that pmstream knows, then the source's own (ADR 2 tells why one).
 """
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pmstream.core.messages import RESERVED_PREFIX, Headers, Routed
-from pmstream.core.routing import Route
-from pmstream.errors import Undecodable
+from pmstream.core.routing import Route, check_uuid
+from pmstream.errors import InvalidRoute, Undecodable
 from pmstream.runtime.log import Record
 
 HEADER = "pm-routed"
+
+_Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+_Time = Annotated[int, Meta(ge=-1, le=(1 << 63) - 1)]
 
 
 class _Routing(Struct, frozen=True, array_like=True, gc=False):
@@ -20,13 +25,13 @@ class _Routing(Struct, frozen=True, array_like=True, gc=False):
 
     route: Route
     topic: str
-    partition: int
-    offset: int
-    index: int
-    timestamp: int
+    partition: _Number
+    offset: _Number
+    index: _Number
+    timestamp: _Time
     owner: str
     replayed: bool = False
-    hold: int = 0
+    hold: _Number = 0
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -59,9 +64,11 @@ def read_inbox(record: Record) -> Routed:
     if not record.key or record.value is None:
         raise Undecodable(f"{where(record)} has no key or no value: no router wrote it")
     try:
-        uuid = record.key.decode()
+        uuid = check_uuid(record.key.decode())
     except UnicodeDecodeError:
         raise Undecodable(f"{where(record)} has a key that is not UTF-8") from None
+    except InvalidRoute as error:
+        raise Undecodable(f"{where(record)}: {error}") from None
     return Routed(
         process_uuid=uuid,
         route=routing.route,
@@ -96,5 +103,5 @@ def _routing(record: Record) -> _Routing:
         raise Undecodable(f"{where(record)} has no header {HEADER}: no router wrote it")
     try:
         return _decoder.decode(value)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Undecodable(f"{where(record)} has a damaged header {HEADER}: {error}") from error

@@ -172,7 +172,7 @@ class Worker:
         return (
             load.staged >= self._room
             or load.staged_bytes >= self._settings.max_batch_bytes
-            or now - self._staged_since >= self._interval()
+            or now >= self._staged_since + self._interval()  # as in _patience, to the last bit
         )
 
     # The commit

@@ -19,6 +19,7 @@ from pmstream.runtime.log_errors import (
     Fenced,
     LogError,
     MustAbort,
+    MustGather,
     OutcomeUnknown,
     Refused,
     Unavailable,
@@ -37,7 +38,7 @@ def failed(code: int, **flags: bool) -> KafkaException:
     [
         (failed(KafkaError._TIMED_OUT, retriable=True), Again),
         (failed(KafkaError.COORDINATOR_NOT_AVAILABLE, retriable=True), Again),
-        (failed(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True), MustAbort),
+        (failed(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True), MustGather),
         (failed(KafkaError._INCONSISTENT, txn_requires_abort=True), MustAbort),
         (failed(KafkaError._FENCED, fatal=True), Fenced),
         (failed(KafkaError._FENCED), Fenced),
