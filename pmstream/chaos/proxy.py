@@ -78,6 +78,7 @@ class Proxy:
         self.ports, self._targets = list(ports), list(targets)
         self._loop = asyncio.new_event_loop()
         self._gates: list[_Gate] = []
+        self._servers: list[asyncio.Server] = []
         self._ready = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="chaos-proxy", daemon=True)
@@ -147,9 +148,11 @@ class Proxy:
         for port, target in zip(self.ports, self._targets, strict=True):
             gate = _Gate(target)
             self._gates.append(gate)
-            await asyncio.start_server(gate.accept, "127.0.0.1", port)
+            self._servers.append(await asyncio.start_server(gate.accept, "127.0.0.1", port))
 
     async def _end(self) -> None:
+        for server in self._servers:
+            server.close()
         for gate in self._gates:
             gate.cut()
         others = asyncio.all_tasks() - {asyncio.current_task()}

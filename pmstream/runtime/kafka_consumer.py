@@ -10,12 +10,7 @@ from typing import Any
 import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException
 
-from pmstream.runtime.kafka_errors import (
-    is_transient,
-    kafka_error,
-    member_fault,
-    reason,
-)
+from pmstream.runtime.kafka_errors import is_transient, kafka_error, member_fault, reason
 from pmstream.runtime.kafka_records import (
     Ends,
     close,
@@ -53,6 +48,10 @@ class KafkaConsumer:
         self._held: list[Record] = []  # came although none was asked for
         self._halted = False
         self._dead = False
+        # Generation and member id of which the listener knows the outcome. KIP-848 tells of a
+        # generation only when something changes; it never keeps what a fenced member owned.
+        self._told: tuple[int, str] | None = None
+        self._tells_all = settings.get("group.protocol") != "consumer"
 
     def subscribe(self, topics: Sequence[str], listener: Listener) -> None:
         """Joins the group for these topics; what follows happens inside `gather`."""
@@ -135,6 +134,7 @@ class KafkaConsumer:
         names = _names(partitions)
 
         def take() -> None:
+            self._settle(client)
             # Not the committed position, which may be pending. Not the end: librdkafka asks the
             # broker for it, asks again when there is no leader yet, and believes the answer even
             # if a seek came in between: records were skipped. Paused before the first fetch is
@@ -154,6 +154,7 @@ class KafkaConsumer:
             listener = self._listener
             self._guarded(lambda: listener.revoked(names))
         self._guarded(lambda: client.incremental_unassign(partitions))
+        self._guarded(lambda: self._settle(client))
 
     def _on_lost(self, client: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         names = self._forget(partitions)
@@ -161,6 +162,23 @@ class KafkaConsumer:
             listener = self._listener
             self._guarded(lambda: listener.lost(names))
         self._guarded(lambda: client.incremental_unassign(partitions))
+        self._told = None
+
+    def _settle(self, client: ck.Consumer) -> None:
+        """The outcome of a generation is told, if only by an empty list.
+
+        Whose session ends while it waits to rejoin gets a new member id, and keeps its partitions
+        without a word (librdkafka 2.16): others may have owned and left them meanwhile.
+        """
+        now = parse_metadata(client.consumer_group_metadata())
+        before, self._told = self._told, now
+        kept = client.assignment() if before is not None and before[1] != now[1] else []
+        if kept and self._listener is not None:
+            names = self._forget(kept)
+            self.pause(names)
+            self._adrift.update(names)
+            self._listener.lost(names)
+            self._listener.assigned(names)
 
     def _forget(self, partitions: list[ck.TopicPartition]) -> list[TopicPartition]:
         names = _names(partitions)
@@ -242,6 +260,9 @@ class KafkaConsumer:
         generation, member = parse_metadata(token)
         # The broker would accept either of them unfenced (F4).
         if generation < 0 or not member:
+            return None
+        # Joined, but what is owned now waits to be told: it would accept what is not ours any more.
+        if self._tells_all and self._told != (generation, member):
             return None
         return Membership(generation, token)
 
