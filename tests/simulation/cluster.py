@@ -49,6 +49,7 @@ class Shape(Struct, frozen=True):
     backlog: int = 10_000
     flush: int = 300
     delete: int = 86_400
+    timeout: int = 60
 
 
 class Cluster:
@@ -66,13 +67,14 @@ class Cluster:
     ) -> None:
         self.shape, self._act = shape, act
         self.clock = VirtualClock()
-        self.log = MemoryLog(self.clock)
+        self.log = MemoryLog(self.clock, transaction_timeout_ms=shape.timeout * 1_000)
         self.names = Names(APP, MANAGER)
         self.archive = Archive(self.log, self.names)
         self.disks = Disks(root, lambda disk, name: disk / APP / MANAGER / name)
         self.script = deque(script)
         self.seen: Counter[str] = Counter()
         self.wall = 0.0
+        self.cleaned: list[int] = []
         self.events = 0
         self.healing = False
         self._current: Process | None = None

@@ -18,6 +18,7 @@ from tests.simulation.archive import Violation
 from tests.simulation.author import COMMANDS, SOURCE, author
 from tests.simulation.cluster import Cluster, Shape
 from tests.simulation.oracle import difference, instance_faults, routing_faults
+from tests.simulation.recipes import RECIPES
 from tests.simulation.stores import content
 
 ROUNDS = 1_500
@@ -71,6 +72,7 @@ def make(seed: int) -> list[str]:
         cache=random.choice((0, 1_000, 1_000_000)),
         backlog=random.choice((2, 5, 10_000, 10_000, 10_000)),
         flush=random.choice((1, 20, 300)),
+        timeout=random.choice((20, 60, 36_000)),
     )
     weights = {
         name: action.weight * (1 if name in ALWAYS else random.choice((0, 0.3, 1, 3)))
@@ -78,6 +80,10 @@ def make(seed: int) -> list[str]:
     }
     names = random.choices(list(weights), list(weights.values()), k=random.randint(60, 200))
     lines = [f"{name} {ACTIONS[name].words(random, shape)}".strip() for name in names]
+    for recipe in random.choices(RECIPES, k=random.randint(0, 2)):
+        at, who = random.randrange(20, len(lines)), f"i{random.randrange(shape.workers)}"
+        events = [f"produce {ACTIONS['produce'].words(random, shape)}" for _ in range(6)]
+        lines[at:at] = recipe(who, events, random.randint(1, 4))
     words = " ".join(f"{name}={value}" for name, value in asdict(shape).items())
     return [f"shape {words}", *lines]
 
