@@ -7,10 +7,10 @@ import pytest
 from tests.mutants import MUTATIONS
 from tests.mutants.mutation import Mutation
 from tests.mutants.ten import TEN
-from tests.mutations import ROOT, mutated
+from tests.mutations import NO_SHRINKING, ROOT, mutated
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.name)
+@pytest.mark.parametrize("mutation", [NO_SHRINKING, *MUTATIONS], ids=lambda each: each.name)
 def test_a_bug_can_be_planted(mutation: Mutation) -> None:
     for file, text in mutated(mutation, ROOT).items():
         ast.parse(text)
