@@ -144,7 +144,7 @@ class Cluster:
             return False
         finally:
             self._current = current
-        process.started(worker, lambda: self._look(process), self._others)
+        process.started(worker, lambda: self._look(process))
         return True
 
     def turn(self, process: Process) -> bool:
@@ -212,6 +212,8 @@ class Cluster:
         self._tick()
         current = self._current
         if current is not None and current.busy and (current.traps or current.worker is None):
+            if current.restoring:
+                current.snap("restoring", self._others)
             current.snap("", self._others)
 
     def _planned(self, call: str, who: str) -> Injection | None:

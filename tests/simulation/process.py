@@ -24,7 +24,7 @@ class Trap(Struct):
     """Where a process is to be killed or suspended.
 
     Attributes:
-        step: of a commit, or `restoring`; "" counts calls of the log instead.
+        step: of a commit; "" counts calls of the log instead, `restoring` those while it reads.
         left: visits until it snaps.
         suspend: actions that others do meanwhile; 0 kills.
     """
@@ -66,24 +66,26 @@ class Process:
         return stage if isinstance(stage, InstancesStage) else None
 
     @property
+    def restoring(self) -> bool:
+        """Whether it reads changelogs."""
+        owned = self.stage._owned.values() if self.stage is not None else ()
+        return any(each.restore is not None and each.restore.reading for each in owned)
+
+    @property
     def transaction_open(self) -> bool:
         """Whether its producer is in a transaction."""
         state = self.worker._producer._state if self.worker is not None else None  # type: ignore[attr-defined]
         return state is not None and state.name in ("OPEN", "COMMITTING", "ABORTING")
 
-    def started(
-        self, worker: Worker, look: Callable[[], None], suspend: Callable[[int], None]
-    ) -> None:
+    def started(self, worker: Worker, look: Callable[[], None]) -> None:
         """Runs from now on; every gather is watched for I4, `look` is called at each."""
         self.worker, self.frozen, self.traps = worker, False, []
         self.checked.clear()
-        consumer, stage = worker._consumer, self.stage
+        consumer = worker._consumer
         gather = consumer.gather
 
         def watched(room: int, timeout: float) -> object:
             look()
-            if stage is not None and any(each.restore for each in stage._owned.values()):
-                self.snap("restoring", suspend)
             demand(not self.transaction_open, f"I4: {self.label} gathers with a transaction open")
             return gather(room, timeout)
 

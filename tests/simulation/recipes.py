@@ -11,7 +11,7 @@ def frozen_in_a_restore(who: str, events: list[str], visits: int) -> list[str]:
         "turns 6",
         f"stop {who}",
         f"restart {who} wiped",
-        f"trap {who} restoring {visits} {len(meanwhile)}",
+        f"trap {who} restoring {3 * visits - 1} {len(meanwhile)}",
         f"turn {who} 8",
         *meanwhile,
     ]
