@@ -35,6 +35,11 @@ test *args: lint types imports
 @kafka *args:
     pytest -m kafka "$@"
 
+# Plants one protocol bug after another in a copy, and shows that the tests catch each: --jobs 2
+[no-exit-message]
+@mutations *args:
+    python -m tests.mutations "$@"
+
 # Formatting and lint rules
 [no-exit-message]
 lint:

@@ -93,6 +93,7 @@ def test_a_membership_that_the_broker_would_not_fence_is_none(
     consumer.close()
     client = SimpleNamespace(consumer_group_metadata=lambda: token)
     monkeypatch.setattr(consumer, "_client", client)
+    monkeypatch.setattr(consumer, "_told", (generation, member))
     membership = consumer.membership()
     assert (membership is not None) is counts
     if membership is not None:
