@@ -22,6 +22,7 @@ ABORTS_OF_ONE = 3
 """A single input whose transaction aborts so often stops the process manager."""
 
 _IDLE_SECONDS = 0.1
+_AGAIN_SECONDS = 0.01  # a rebalance takes its time: do not handle the same batch at full speed
 _REBUILD_SECONDS = 60.0
 
 
@@ -126,8 +127,9 @@ class Worker:
         self.stage.process(self._clock.now(), self._room)
         halt = self.stage.halt
         if self._is_due() or halt:
-            committed = self._commit()
-            if halt and committed and self.stage.halt:
+            if not self._commit():
+                self._clock.sleep(_AGAIN_SECONDS)
+            elif halt and self.stage.halt:
                 raise Stopped(halt)
 
     def close(self) -> None:
