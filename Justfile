@@ -35,6 +35,14 @@ test *args: lint types imports
 @kafka *args:
     pytest -m kafka "$@"
 
+# About an hour of what the other recipes only sample: every part ends with its figures
+[no-exit-message]
+soak: && mutations
+    PMSTREAM_TEST_SOAK=1 PMSTREAM_TEST_SCHEDULES=10000 pytest -n {{ workers }} --dist worksteal tests/simulation --durations=3
+    PMSTREAM_TEST_SOAK=1 pytest -n {{ workers }} --dist worksteal tests/contract tests/faults --durations=10
+    pmstream dev chaos --minutes 10 --workers 3 -o json
+    pmstream dev chaos --minutes 10 --workers 3 --brokers 3 -o json
+
 # Plants one protocol bug after another in a copy, and shows that the tests catch each: --jobs 2
 [no-exit-message]
 @mutations *args:
