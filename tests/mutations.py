@@ -41,7 +41,7 @@ ELSEWHERE = (
 SUITES: dict[str, tuple[str, ...]] = {
     # cheap to dear; each is asked only if those before it found nothing
     "memory": (
-        *("tests/faults", "tests/runtime", "-m", "not kafka"),
+        *("tests/runtime/test_protocol.py", "tests/faults", "tests/runtime", "-m", "not kafka"),
         *(f"--deselect=tests/{each}" for each in ELSEWHERE),
     ),
     "simulation": ("tests/simulation",),

@@ -12,12 +12,13 @@ import pytest
 
 from pmstream.runtime.changelog import COMMIT_KEY, load_commit
 from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.kafka_consumer import KafkaConsumer
 from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.log_errors import OffsetPending
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.restore import Restore, Verdict
-from pmstream.runtime.roles import INSTANCES
+from pmstream.runtime.roles import INSTANCES, ROUTER
 from pmstream.runtime.store import Caches, Store
 from tests.runtime.world import World
 
@@ -98,3 +99,35 @@ def test_a_membership_that_the_broker_would_not_fence_is_none(
     assert (membership is not None) is counts
     if membership is not None:
         assert membership.generation == generation
+
+
+def test_what_is_staged_is_not_purged_however_old(tmp_path: Path) -> None:
+    """The timer of the purge comes while a batch grows: it may still abort (protocol §6)."""
+    clock = VirtualClock()
+    world = World(MemoryLog(clock), tmp_path, clock, partitions=1, inbox_retention_hours=1)
+    world.start(ROUTER, "router-0")
+    world.count("a", range(5))
+    world.settle()
+    clock.advance(7_200)
+    worker = world.start(INSTANCES, "w-0")
+    while not worker.stage.load().staged:
+        worker.turn()
+    assert isinstance(worker.stage, InstancesStage)
+    for owned in worker.stage._owned.values():
+        owned.purge_at = 0.0
+    worker.stage.catch_up(worker._consumer)
+    assert worker.stage.load().staged == 5
+    assert world.log.start(TopicPartition(world.names.inbox, 0)) == 0
+    world.close()
+
+
+def test_who_is_expelled_drops_all_at_once(world: World) -> None:
+    """`lost` comes with a later gather only, and handlers would run for nothing until then."""
+    world.settle()
+    stage = world.workers["w-0"].stage
+    assert isinstance(stage, InstancesStage)
+    assert stage.partitions
+    assert isinstance(world.log, MemoryLog)
+    world.log.expel(world.names.group(INSTANCES), "w-0")
+    world.turn()
+    assert stage.partitions == []
