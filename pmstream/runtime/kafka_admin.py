@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import confluent_kafka as ck
@@ -46,6 +47,7 @@ _NEVER = 3600.0
 If librdkafka itself gives up, a FindCoordinator that is answered afterwards ends the process
 (assertion `eonce->refcnt > 0`, librdkafka 2.16.0, seen with a broker paused for 20 s).
 """
+_OLD_METADATA = frozenset({KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH})
 _NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID})
 
 
@@ -160,13 +162,20 @@ class KafkaAdmin:
                 offset = future.result(_OFFSETS_TIMEOUT + 1).offset
             except (KafkaException, TimeoutError) as raised:
                 error = kafka_error(raised)
-                if error is not None and not is_for_now(error):
+                if error is not None and error.code() in _OLD_METADATA:
+                    self._look_again()
+                elif error is not None and not is_for_now(error):
                     doing = f"reading offsets of {where.topic}-{where.partition}"
                     raise request_failure(raised, doing, self._address) from raised
                 offset = -1
             # Negative without an error while a leader is away (F1).
             found[TopicPartition(where.topic, where.partition)] = offset if offset >= 0 else None
         return found
+
+    def _look_again(self) -> None:
+        """The client asks for offsets with the leader epoch it knows, and never for a newer one."""
+        with suppress(KafkaException):
+            self._client.list_topics(timeout=_OFFSETS_TIMEOUT)
 
     def set_positions(self, group: str, positions: Mapping[TopicPartition, Committed]) -> None:
         """Stores positions for a group without members, all or none. Raises Refused."""

@@ -52,16 +52,21 @@ class Ear:
 
 
 @pytest.fixture
-def proxy() -> Iterator[Proxy]:
+def proxied() -> Iterator[tuple[Cluster, Proxy]]:
     """A Kafka that is reached through a proxy only."""
     told, hidden = ports.free(2)
     proxy = Proxy([told], [hidden])
     proxy.start()
     try:
-        with Cluster(ports=[hidden], advertised=[told]):
-            yield proxy
+        with Cluster(ports=[hidden], advertised=[told]) as cluster:
+            yield cluster, proxy
     finally:
         proxy.stop()
+
+
+@pytest.fixture
+def proxy(proxied: tuple[Cluster, Proxy]) -> Proxy:
+    return proxied[1]
 
 
 @pytest.fixture
@@ -141,6 +146,24 @@ def test_positions_are_sent_after_all_connections_were_lost(proxy: Proxy, log: K
 
     assert committed.wait(PATIENCE), "it hangs in a call"
     thread.join(PATIENCE)
+
+
+def test_the_end_can_be_told_after_the_broker_was_killed(
+    proxied: tuple[Cluster, Proxy], log: KafkaLog
+) -> None:
+    """The leader has another epoch then, which librdkafka's admin client does not ask for."""
+    cluster, _ = proxied
+    where = TopicPartition(TOPIC, 0)
+    assert log.end(where, stable=False) == 0
+    cluster.kill(1)
+    assert log.end(where, stable=False) is None
+    cluster.start_broker(1)
+    clock = SystemClock()
+    until = clock.monotonic() + PATIENCE
+
+    while log.end(where, stable=False) is None:
+        assert clock.monotonic() < until, "it asks with an old epoch for ever"
+        clock.sleep(0.1)
 
 
 def transact(producer: Producer, group: Membership) -> None:
