@@ -20,6 +20,7 @@ from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.restore import Restore, Verdict
 from pmstream.runtime.roles import INSTANCES, ROUTER
 from pmstream.runtime.store import Caches, Store
+from tests.runtime.kill import Killed, kill_at
 from tests.runtime.world import World
 
 
@@ -131,3 +132,19 @@ def test_who_is_expelled_drops_all_at_once(world: World) -> None:
     world.log.expel(world.names.group(INSTANCES), "w-0")
     world.turn()
     assert stage.partitions == []
+
+
+def test_a_worker_that_starts_again_ends_its_own_leftovers_at_once(world: World) -> None:
+    """Because its transactional id is the same (protocol §4); nobody has to find out whose it is."""
+    changelog = TopicPartition(world.names.changelog, 0)
+    world.workers.pop("w-0").close()
+    world.start(INSTANCES, "w-0", kill_at("commit", 1))
+    world.count("a", [0])
+    with pytest.raises(Killed):
+        world.settle(lambda: False)
+    world.crash("w-0")
+    end = world.log.end(changelog, stable=False)
+    assert world.log.end(changelog, stable=True) != end
+    world.start(INSTANCES, "w-0")
+    end = world.log.end(changelog, stable=False)
+    assert world.log.end(changelog, stable=True) == end
