@@ -88,17 +88,18 @@ class Loader:
         """Begins."""
         self._thread.start()
 
-    def stop(self, seconds: float) -> None:
-        """Writes no more, and waits until all is taken.
-
-        Raises:
-            Again: it is not, after so many seconds.
-        """
+    def stop(self) -> None:
+        """Writes no more."""
         self._stop.set()
+
+    def is_through(self, seconds: float) -> bool:
+        """Waits so long at most; answers whether all is taken."""
         self._thread.join(seconds)
-        self._writer.flush(seconds)
-        if self._thread.is_alive():
-            raise Again("the loader is stuck")
+        try:
+            self._writer.flush(seconds)
+        except Again:
+            return False
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:

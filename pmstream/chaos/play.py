@@ -24,7 +24,6 @@ from pmstream.chaos.verify import Verdict, verify
 from pmstream.chaos.watch import Fault, Watch
 from pmstream.config import Settings
 from pmstream.runtime.log import Log
-from pmstream.runtime.log_errors import LogError
 
 QUIET_SECONDS = 120.0
 """How long all may take to be handled once everything is healed."""
@@ -128,10 +127,13 @@ def _rage(stage: Stage, monkey: Monkey, began: float, until: float) -> None:
 
 def _calm(stage: Stage, verdict: Verdict) -> None:
     """Ends the load and waits until nothing is under way."""
-    try:
-        stage.loader.stop(QUIET_SECONDS)
-    except LogError as error:
-        verdict.faults.append(f"the loader cannot deliver: {error}")
+    stage.loader.stop()
+    until = time.monotonic() + QUIET_SECONDS
+    while not stage.loader.is_through(0.1):
+        turn(stage)  # who is killed meanwhile is restarted
+        if time.monotonic() > until:
+            verdict.faults.append("the loader cannot deliver its events")
+            break
     with closing(Quiet(stage.log)) as quiet:
         left = quiet.wait(QUIET_SECONDS, lambda: turn(stage))
     verdict.open = verdict.blame(f"things still open after {QUIET_SECONDS:.0f} s", left)
