@@ -154,7 +154,8 @@ class KafkaConsumer:
             listener = self._listener
             self._guarded(lambda: listener.revoked(names))
         self._guarded(lambda: client.incremental_unassign(partitions))
-        self._guarded(lambda: self._settle(client))
+        if self._listener is not None:  # in `close` nobody may be left to answer: it would hang
+            self._guarded(lambda: self._settle(client))
 
     def _on_lost(self, client: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         names = self._forget(partitions)
