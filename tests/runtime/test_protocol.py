@@ -135,7 +135,7 @@ def test_who_is_expelled_drops_all_at_once(world: World) -> None:
 
 
 def test_a_worker_that_starts_again_ends_its_own_leftovers_at_once(world: World) -> None:
-    """Because its transactional id is the same (protocol §4); nobody has to find out whose it is."""
+    """Because its transactional id is the same (protocol §4); nobody has to find its owner."""
     changelog = TopicPartition(world.names.changelog, 0)
     world.workers.pop("w-0").close()
     world.start(INSTANCES, "w-0", kill_at("commit", 1))
