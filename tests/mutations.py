@@ -40,8 +40,9 @@ ELSEWHERE = (
 
 SUITES: dict[str, tuple[str, ...]] = {
     # cheap to dear; each is asked only if those before it found nothing
+    "protocol": ("tests/runtime/test_protocol.py",),
     "memory": (
-        *("tests/runtime/test_protocol.py", "tests/faults", "tests/runtime", "-m", "not kafka"),
+        *("tests/faults", "tests/runtime", "-m", "not kafka"),
         *(f"--deselect=tests/{each}" for each in ELSEWHERE),
     ),
     "simulation": ("tests/simulation",),
