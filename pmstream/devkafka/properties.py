@@ -72,7 +72,8 @@ def _apart(listener: str, controller_port: int, advertised: int) -> dict[str, st
     between = f"INTERNAL://127.0.0.1:{internal}"
     protocols = _COMMON["listener.security.protocol.map"]
     return {
-        "listeners": f"{listener},{between},CONTROLLER://127.0.0.1:{controller_port}",
+        # Clients are let in last: before that, the coordinator cannot send its markers.
+        "listeners": f"{between},{listener},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised},{between}",
         "inter.broker.listener.name": "INTERNAL",
         "listener.security.protocol.map": f"{protocols},INTERNAL:PLAINTEXT",
