@@ -1,5 +1,6 @@
 """Steps that fault tests take in any world, on any log."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.partition import Partition
 from pmstream.runtime.roles import INSTANCES
 from pmstream.runtime.store import instance_key
-from tests.runtime.world import World
+from tests.runtime.world import Happened, World
 
 PROCESSES = ("a", "b", "c")
 
@@ -33,9 +34,9 @@ def expected(last: int) -> list[tuple[int, int]]:
 
 def feed(world: World, first: int, last: int) -> None:
     """Produces the events from `first` up to `last` of each process."""
-    for n in range(first, last):
-        for process in PROCESSES:
-            world.count(process, [n])
+    world.produce(
+        *(Happened(process=each, what="go", n=n) for n in range(first, last) for each in PROCESSES)
+    )
 
 
 def warmed(world: World) -> World:
@@ -103,6 +104,19 @@ def instance(world: World, process: str) -> Instance | None:
 def in_condition(world: World, process: str) -> Condition:
     """What the instance is doing."""
     return condition(instance(world, process))
+
+
+def fill(path: Path) -> None:
+    """Writes a file until the disk is full."""
+    file = os.open(path, os.O_CREAT | os.O_WRONLY)
+    try:
+        while True:
+            os.write(file, bytes(1 << 12))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    finally:
+        os.close(file)
 
 
 class Snapshot:

@@ -11,7 +11,7 @@ from tests.faults.table import FAULTS, NOT_YET, PARTLY
 _NAME = re.compile(r"test_f(\d+)_([mks])_")
 
 
-def tested() -> set[tuple[int, str]]:
+def shown() -> set[tuple[int, str]]:
     """(fault, tier) of every test in this folder, by its name."""
     found = set()
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
@@ -28,11 +28,11 @@ ASKED = [(number, tier) for number, (tiers, _) in FAULTS.items() for tier in tie
 @pytest.mark.parametrize(("number", "tier"), ASKED, ids=str)
 def test_a_fault_is_tested_on_the_tier_asked(number: int, tier: str) -> None:
     if (number, tier) in NOT_YET:
-        assert (number, tier) not in tested(), f"F{number} {tier} is tested: strike its 'not yet'"
+        assert (number, tier) not in shown(), f"F{number} {tier} is tested: strike its 'not yet'"
     else:
-        assert (number, tier) in tested(), f"F{number} {tier}: {FAULTS[number][1]}"
+        assert (number, tier) in shown(), f"F{number} {tier}: {FAULTS[number][1]}"
 
 
 def test_no_test_and_no_excuse_is_of_a_fault_that_nobody_knows() -> None:
-    numbers = {number for number, _ in tested() | NOT_YET.keys()} | PARTLY.keys()
+    numbers = {number for number, _ in shown() | NOT_YET.keys()} | PARTLY.keys()
     assert numbers <= FAULTS.keys()

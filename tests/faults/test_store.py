@@ -1,6 +1,5 @@
 """A store alone, and what kills, full disks and flipped bytes do to it."""
 
-import errno
 import os
 import signal
 import subprocess
@@ -32,7 +31,7 @@ from pmstream.runtime.store import (
     instance_key,
     lock_directory,
 )
-from tests.faults.kit import SOAK, soak
+from tests.faults.kit import SOAK, fill, soak
 from tests.runtime.disk import leave_as_killed
 
 
@@ -259,13 +258,7 @@ def test_f41_s_a_full_disk_is_a_clear_stop_and_nothing_flushed_is_lost(small_dis
 
 
 def fill_and_write(filler: Path, store: Store) -> None:
-    with filler.open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(1 << 16))
-                file.flush()
-        except OSError as error:
-            assert error.errno == errno.ENOSPC  # noqa: PT017 - the loop's only way out
+    fill(filler)
     for n in range(100):
         store.write({instance_key(str(n)): os.urandom(100_000)}, b"x")
         store.flush()
