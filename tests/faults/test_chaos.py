@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
+from tests.faults.kit import soak
+
+pytestmark = [pytest.mark.kafka, *soak]
 
 KINDS = (
     "cut",
