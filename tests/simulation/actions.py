@@ -110,7 +110,7 @@ def _trap_words(random: Random, shape: Shape) -> str:
 def _restart(cluster: Cluster, words: list[str]) -> bool:
     """`restart i0 kept|wiped|moved|old-N`."""
     process = _find(cluster, words)
-    if process is None or process.worker is not None:
+    if process is None or process.worker is not None or process.busy:
         return False
     disk = words[1]
     if disk == "moved":

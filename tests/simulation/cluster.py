@@ -15,7 +15,7 @@ from pmstream.config import Settings
 from pmstream.errors import Stopped
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log import Committed, TopicPartition, TopicSpec
-from pmstream.runtime.log_errors import Again, LogError
+from pmstream.runtime.log_errors import Again, LogError, Unavailable
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.memory.hooks import Injection
 from pmstream.runtime.roles import INSTANCES, ROUTER, make_worker
@@ -158,7 +158,7 @@ class Cluster:
         except Killed:
             self.seen["killed in a turn"] += 1
             self.crash(process)
-        except (Stopped, Again) as error:
+        except (Stopped, Again, Unavailable) as error:
             self._ended(process, error)
         finally:
             self._current, process.busy = current, False
@@ -180,7 +180,7 @@ class Cluster:
             process.worker._commit()
         except Killed:
             self.crash(process)
-        except (Stopped, Again) as error:
+        except (Stopped, Again, Unavailable) as error:
             self._ended(process, error)
         finally:
             self._current, process.busy = current, False
@@ -190,7 +190,7 @@ class Cluster:
 
     def _ended(self, process: Process, error: Exception) -> None:
         why = [name for text, name in LEGITIMATE.items() if text in str(error)]
-        if isinstance(error, Again) and not isinstance(error, Stopped):
+        if isinstance(error, LogError):
             why = ["ended: no producer"]
         demand(why, f"{process.label} ended: {type(error).__name__} {error}")
         self.seen[why[0]] += 1

@@ -50,7 +50,7 @@ SELDOM = {
     *("takeovers by routers", "mismatch waited for", "store emptied", "action expire"),
     *("ended: halted", "ended: no producer", "ended: restore stalled"),
 }
-"""Those that five hundred reach."""
+"""Those that a thousand reach."""
 
 
 class Outcome(Struct):
