@@ -163,6 +163,8 @@ class Restore:
 
     def _without_committed(self, log: Log) -> Verdict:
         """No group offset: it expired (the commit record knows), or nothing ever ran."""
+        if not self.checkpoint.whole:  # frozen since it asked: somebody commits by now
+            return self._mismatch(Committed(0))
         last = self.checkpoint.last
         position = last.source if last is not None else log.start(self.source)
         return Verdict.GOING_ON if position is None else self._done(position)

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from pmstream.runtime import restores
 from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.log_errors import Again
 from pmstream.runtime.memory import MemoryLog
-from pmstream.runtime.roles import INSTANCES
+from pmstream.runtime.restores import Owned
+from pmstream.runtime.roles import INSTANCES, ROUTER
+from pmstream.runtime.worker import Worker
 from tests.runtime.world import World
 
 
@@ -47,6 +51,11 @@ def go_on(world: World, name: str, first: int = 10, last: int = 20) -> None:
     world.settle()
     assert [world.counts(each) for each in "abc"] == [expected] * 3
     assert world.stores() == world.changelog()
+
+
+def owned_by(worker: Worker) -> list[Owned]:
+    assert isinstance(worker.stage, InstancesStage)
+    return list(worker.stage._owned.values())
 
 
 def restored(world: World) -> int:
@@ -105,6 +114,30 @@ def test_a_worker_frozen_as_its_restore_ends_takes_a_newer_owners_purge_for_no_l
     world.workers["frozen"] = frozen
     world.count("a", [20])
     world.settle(lambda: world.counts("a")[-1] == (20, 21))
+
+
+def test_a_worker_frozen_before_the_first_commit_does_not_run_on_half_of_it(
+    tmp_path: Path, clock: VirtualClock, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the simulation: it had heard of no position, then read into a transaction."""
+    monkeypatch.setattr(restores, "CHUNK_RECORDS", 2)
+    world = World(log, tmp_path, clock, partitions=1)
+    world.start(ROUTER, "router-0")
+    frozen = world.start(INSTANCES, "frozen")
+    while not any(each.restore and each.restore.reading for each in owned_by(frozen)):
+        frozen.turn()
+    del world.workers["frozen"]
+    log.lose(world.names.group(INSTANCES), "frozen")
+    for process in ("a", "b", "c"):
+        world.count(process, [0])
+    world.start(INSTANCES, "w-1")
+    world.settle()
+    assert len(world.commands()) == 3
+    world.told.clear()
+    frozen.turn()
+    assert "running" not in [what for what, _, _ in world.told]
+    frozen.close()
+    world.close()
 
 
 def test_two_workers_share_and_hand_over(world: World) -> None:

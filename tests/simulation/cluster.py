@@ -23,7 +23,7 @@ from pmstream.runtime.sources import Note, dump_note
 from tests.simulation.archive import Archive, demand
 from tests.simulation.author import APP, COMMANDS, MANAGER, SOURCE, author, make_app
 from tests.simulation.process import Disks, Killed, Process
-from tests.simulation.stores import check_store
+from tests.simulation.stores import check_running, check_store
 
 ROLES = {"r": ROUTER, "i": INSTANCES}
 
@@ -246,6 +246,7 @@ class Cluster:
     def _look(self, process: Process) -> None:
         stage = process.stage
         for owned in stage._owned.values() if stage is not None else ():
+            check_running(process, owned)
             restore = owned.restore
             if restore is not None:
                 self.seen["mismatch waited for"] += restore._odd_since is not None

@@ -19,7 +19,6 @@ def check_store(process: Process, owned: Owned, archive: Archive, *, often: bool
     checkpoint = load_checkpoint(raw)
     if owned.running is not None:
         demand(owned.running.checkpoint == checkpoint, f"{process.label}: checkpoint of {number}")
-        demand(checkpoint.whole, f"{process.label} runs {number} in mid-transaction")
     if not checkpoint.whole:
         return "store in mid-transaction"
     expected = archive.folded(number, checkpoint.next)
@@ -37,6 +36,15 @@ def check_store(process: Process, owned: Owned, archive: Archive, *, often: bool
             hint = due_key(coming[1], key[1:].decode(), coming[0])
             demand(store.get(hint) is not None, f"store {number} lacks the due hint {hint!r}")
     return "store checked"
+
+
+def check_running(process: Process, owned: Owned) -> None:
+    """I2: restored only when state and position are of the same transaction."""
+    part = owned.running
+    if part is not None:
+        checkpoint, last = part.checkpoint, part.checkpoint.last
+        what = f"I2: {process.label} runs {owned.number} at {part.position} on {checkpoint}"
+        demand(checkpoint.whole and (last is None or part.position == last.source), what)
 
 
 def content(store: Store) -> dict[bytes, bytes]:

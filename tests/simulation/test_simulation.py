@@ -29,7 +29,7 @@ REGRESSIONS = [
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restores and drains in many small pieces; schemas are read once."""
-    monkeypatch.setattr(restores, "CHUNK_RECORDS", 4)
+    monkeypatch.setattr(restores, "CHUNK_RECORDS", 2)
     monkeypatch.setattr(partition, "DRAIN_LIMIT", 2)
     monkeypatch.setattr(roles, "Codec", make_codec)
 
