@@ -37,9 +37,9 @@ def serve(
         Cluster(brokers, directory, ports, kafka_home=kafka_home, progress=progress) as cluster,
     ):
         kept = cluster.directory if directory else "a temporary directory"
-        progress(f"Kafka runs, its data in {kept}; Ctrl-C ends it")
-        say(cluster.bootstrap_servers)
         try:
+            progress(f"Kafka runs, its data in {kept}; Ctrl-C ends it")
+            say(cluster.bootstrap_servers)  # whoever waits for this line may end us at once
             while True:
                 cluster.check()
                 time.sleep(0.5)
