@@ -67,6 +67,7 @@ class App:
         self.process_managers = {manager.name: manager for manager in process_managers}
         faults = [*_faults(self), *_duplicates(process_managers)]
         faults += [fault for manager in process_managers for fault in process.check(manager)]
+        faults += _start_faults(self)
         if faults:
             raise ConfigurationError(*faults)
 
@@ -130,6 +131,17 @@ def _key_faults(commands: Mapping[str, Topic]) -> Iterable[str]:
                 yield f"topic {name}: {each.__name__} needs a key field: {{{each.__name__}: ...}}"
             elif _is_struct(each) and key not in each.__struct_fields__:
                 yield f"topic {name}: {each.__name__} has no key field {key!r}"
+
+
+def _start_faults(app: App) -> Iterable[str]:
+    for name, manager in app.process_managers.items():
+        named = manager.start_from if isinstance(manager.start_from, Mapping) else {}
+        for topic in named:
+            if isinstance(topic, str) and topic not in app.events:
+                yield (
+                    f"process manager {name}: start_from names {topic}, which is no source topic; "
+                    f"those are {', '.join(app.events)}"
+                )
 
 
 def _duplicates(managers: Sequence[ProcessManager[Any]]) -> Iterable[str]:

@@ -109,6 +109,10 @@ def test_an_unknown_process_manager_is_named_with_the_known_ones() -> None:
             "command Ship stands in two topics, a and b",
         ),
         ({"process_managers": [Orders(fan_out_limit=0)]}, "orders: fan_out_limit is 0"),
+        (
+            {"process_managers": [Orders(start_from={"order": {0: 5}})]},
+            "orders: start_from names order, which is no source topic; those are orders",
+        ),
     ],
 )
 def test_a_fault_is_found_alone(changes: dict[str, Any], words: str) -> None:

@@ -59,6 +59,9 @@ def ensure(
 def _start(app: App, log: Log, *, restart_expired: bool) -> None:
     """Sets positions in what exists now, topics just made among it."""
     found = starts.find_starts(app, log, restart_expired=restart_expired)
+    _tell_faults(*found.faults)
+    if found.faults:
+        raise typer.Exit(exits.FOUND)
     starts.set_starts(app, log, found)
     for each in found.new:
         print(f"+ {each.process_manager} starts in {each.topic} at {each.start_from}")
@@ -69,7 +72,7 @@ def _agree(found: starts.Starts, *, yes: bool) -> None:
     for each in found.new:
         if each.past:
             print(
-                f"{each.process_manager} starts in {each.topic} at the {each.start_from}: "
+                f"{each.process_manager} starts in {each.topic} at {each.start_from}: "
                 f"{each.past} past events will be handled"
             )
     if yes or not found.past:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from pmstream.core import failure, routing
 from pmstream.core.failure import FailureContext
 from pmstream.core.messages import Metadata
+from pmstream.core.starting import ORIGIN, StartFrom, start_faults
 
 S = TypeVar("S", bound=Struct)
 
@@ -44,7 +45,9 @@ class ProcessManager(Generic[S]):
         backlog_limit: how many inputs may wait behind one instance.
         max_attempts_per_batch: immediate retries of one input before they become due again.
         state_version: raise it when the state's fields change their meaning.
-        start_from: "origin" or "current": where `topics ensure` starts it in a new source topic.
+        start_from: where `topics ensure` starts it in a new source topic: "origin", "current",
+            {topic: {partition: offset}} (what is not named starts at the origin), or an aware
+            datetime: the first event of that time or later.
     """
 
     name: ClassVar[str] = ""
@@ -57,7 +60,7 @@ class ProcessManager(Generic[S]):
     backlog_limit: int = 10_000
     max_attempts_per_batch: int = 10
     state_version: int = 1
-    start_from: str = "origin"
+    start_from: StartFrom = ORIGIN
 
     def __init__(self, **options: Any) -> None:
         unknown = sorted(options.keys() - OPTIONS)
@@ -161,7 +164,6 @@ _PARAMETERS = {"interested": 2, "handle": 3, "apply": 3, "error": 3, "after_comm
 _CHOICES = {
     "undecodable": ("dead-letter", "stop"),
     "unknown_schema": ("undecodable", "ignore"),
-    "start_from": ("origin", "current"),
 }
 
 _NUMBERS = ("fan_out_limit", "backlog_limit", "max_attempts_per_batch", "state_version")
@@ -181,6 +183,7 @@ def _option_faults(manager: ProcessManager[Any]) -> Iterable[str]:
         value = getattr(manager, option)
         if value not in choices:
             yield f"{option} is {value!r}; it is {' or '.join(map(repr, choices))}"
+    yield from start_faults(manager.start_from)
     for option in _NUMBERS:
         value = getattr(manager, option)
         if type(value) is not int or value < 1:

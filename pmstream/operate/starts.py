@@ -4,11 +4,13 @@ Rule: a topic that has positions is left alone; all new topics get theirs in one
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from msgspec import Struct
 
 from pmstream.app import App, Names
-from pmstream.errors import Busy
+from pmstream.core.starting import ORIGIN, StartFrom
+from pmstream.errors import Busy, Unreachable
 from pmstream.operate.topics import bounds
 from pmstream.runtime.log import Committed, Log, TopicInfo, TopicPartition
 from pmstream.runtime.sources import Note, dump_note, load_note
@@ -16,13 +18,12 @@ from pmstream.runtime.sources import Note, dump_note, load_note
 OWNER = "ensure"
 """Who moved a position, in its note."""
 
-ORIGIN, CURRENT = "origin", "current"
-
 
 class Start(Struct, frozen=True):
     """Where a process manager is to start in one source topic.
 
     Attributes:
+        start_from: where that is, for people.
         positions: partition to the first offset that it will see.
         past: how many offsets that is, up to now.
     """
@@ -75,7 +76,11 @@ def find_starts(app: App, log: Log, *, restart_expired: bool = False) -> Starts:
                 faults.append(_expired(names))
                 continue
             start_from = ORIGIN
-        new += [_start(log, name, topic, start_from) for topic in sources if not have[topic.name]]
+        for topic in sources:
+            if not have[topic.name]:
+                start, wrong = _start(log, name, topic, start_from)
+                new.append(start)
+                faults += wrong
     return Starts(tuple(new), tuple(faults))
 
 
@@ -143,10 +148,62 @@ def _expired(names: Names) -> str:
     )
 
 
-def _start(log: Log, process_manager: str, topic: TopicInfo, start_from: str) -> Start:
+def _start(
+    log: Log, process_manager: str, topic: TopicInfo, start_from: StartFrom
+) -> tuple[Start, list[str]]:
+    """Where to start in a topic, and what is wrong with the offsets that were named for it."""
+    limits = bounds(log, topic)
+    if isinstance(start_from, Mapping):
+        named = start_from.get(topic.name, {})
+        offsets = {place: named.get(place.partition, limits[place][0]) for place in limits}
+        faults = list(_offset_faults(process_manager, topic, named, limits))
+    else:
+        offsets = {place: _offset(log, place, limits[place], start_from) for place in limits}
+        faults = []
     note = dump_note(Note(OWNER, topic.id))
-    positions, past = {}, 0
-    for place, (start, end) in bounds(log, topic).items():
-        positions[place] = Committed(start if start_from == ORIGIN else end, note)
-        past += end - positions[place].position
-    return Start(process_manager, topic.name, start_from, positions, past)
+    positions = {place: Committed(offset, note) for place, offset in offsets.items()}
+    past = sum(max(0, limits[place][1] - offset) for place, offset in offsets.items())
+    where = _in_words(start_from, topic.name)
+    return Start(process_manager, topic.name, where, positions, past), faults
+
+
+def _offset(
+    log: Log, place: TopicPartition, limits: tuple[int, int], start_from: str | datetime
+) -> int:
+    if not isinstance(start_from, datetime):
+        return limits[0] if start_from == ORIGIN else limits[1]
+    offset = log.offset_at(place, int(start_from.timestamp() * 1000))
+    if offset is None:
+        raise Unreachable(f"{place.topic}-{place.partition} does not answer (no leader): try again")
+    return offset
+
+
+def _offset_faults(
+    process_manager: str,
+    topic: TopicInfo,
+    named: Mapping[int, int],
+    limits: Mapping[TopicPartition, tuple[int, int]],
+) -> Iterator[str]:
+    for partition, offset in named.items():
+        where = f"start_from of {process_manager} names"
+        if partition >= topic.partitions:
+            yield (
+                f"{where} partition {partition} of {topic.name}, which has {topic.partitions} "
+                f"(0 to {topic.partitions - 1}): correct it"
+            )
+            continue
+        start, end = limits[TopicPartition(topic.name, partition)]
+        if not start <= offset <= end:
+            what = "was deleted" if offset < start else "is not written yet"
+            yield (
+                f"{where} offset {offset} of {topic.name}-{partition}, which {what}: it is "
+                f"from {start} to {end}, the end of this moment"
+            )
+
+
+def _in_words(start_from: StartFrom, topic: str) -> str:
+    if isinstance(start_from, Mapping):
+        named = sorted(start_from.get(topic, {}).items())
+        offsets = ", ".join(f"{partition}:{offset}" for partition, offset in named)
+        return f"{ORIGIN}, but partition:offset {offsets}" if offsets else ORIGIN
+    return start_from.isoformat() if isinstance(start_from, datetime) else start_from

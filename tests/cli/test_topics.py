@@ -1,6 +1,7 @@
 """`pmstream topics`: makes what is missing, tells what differs, asks before past events count."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_past_events_are_counted_and_need_a_yes(pmstream: Pmstream, log: MemoryL
     assert asked.exit_code == 2
     assert "1 past events would be handled and nobody can be asked" in asked.stderr
     assert told.exit_code == 0
-    assert "transfer-money starts in bank.transfers at the origin: 1 past events" in told.stdout
+    assert "transfer-money starts in bank.transfers at origin: 1 past events" in told.stdout
 
 
 def test_a_difference_is_a_diff_and_exit_code_1(pmstream: Pmstream, log: MemoryLog) -> None:
@@ -137,3 +138,32 @@ def test_list_shows_every_topic(pmstream: Pmstream, log: MemoryLog) -> None:
     assert pmstream("topics", "list", APP).stdout.splitlines()[0].split() == [
         *["topic", "role", "process", "manager", "partitions", "offsets"]
     ]
+
+
+LATE = """
+from pmstream import App
+from pmstream.examples.transfer import TransferMoney, app
+
+late = App(
+    name="bank", schemas=app.schemas, events=app.events, commands=app.commands,
+    process_managers=[TransferMoney(start_from={"bank.transfers": {0: 1}})],
+)
+"""
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_offset_that_is_not_there_is_refused_and_sets_no_position(
+    pmstream: Pmstream, log: MemoryLog, folder: Path, is_there: bool
+) -> None:
+    (folder / "late.py").write_text(LATE)
+    if is_there:
+        theirs(log)
+
+    result = pmstream("topics", "ensure", "late:late", "--create-missing")
+
+    assert result.exit_code == 1
+    assert "offset 1 of bank.transfers-0, which is not written yet: it is from 0 to 0" in (
+        result.stderr
+    )
+    places = [TopicPartition("bank.accounts", number) for number in range(3)]
+    assert not log.last_committed("bank.transfer-money.router", places)

@@ -1,5 +1,6 @@
 """ProcessManager: callbacks with and without their last parameter, options, and all faults."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -162,7 +163,13 @@ class Unstorable(Struct, frozen=True):
         ({"default_failure": failure.Park}, "default_failure is <class"),
         ({"undecodable": "skip"}, "undecodable is 'skip'; it is 'dead-letter' or 'stop'"),
         ({"unknown_schema": "stop"}, "unknown_schema is 'stop'; it is 'undecodable' or 'ignore'"),
-        ({"start_from": "end"}, "start_from is 'end'; it is 'origin' or 'current'"),
+        ({"start_from": "end"}, "start_from is 'end'; it is 'origin', 'current', {topic: "),
+        ({"start_from": datetime(2026, 1, 31)}, "a datetime without a time zone: say which"),  # noqa: DTZ001
+        ({"start_from": {"orders": 5}}, "start_from has 'orders': 5; it is 'origin', "),
+        ({"start_from": {3: {0: 5}}}, "start_from has 3: {0: 5}; it is 'origin', "),
+        ({"start_from": {"orders": {0: -1}}}, "start_from has partition 0 at offset -1 in orders"),
+        ({"start_from": {"orders": {-1: 0}}}, "start_from has partition -1 at offset 0 in orders"),
+        ({"start_from": {"orders": {0: True}}}, "start_from has partition 0 at offset True in"),
         ({"fan_out_limit": 0}, "fan_out_limit is 0; it is a whole number of at least 1"),
         ({"backlog_limit": 1.5}, "backlog_limit is 1.5; it is a whole number"),
         ({"max_attempts_per_batch": True}, "max_attempts_per_batch is True; it is a whole number"),
@@ -177,6 +184,14 @@ def test_a_fault_is_found_and_says_where(attributes: dict[str, Any], words: str)
     assert any(words in each for each in faults), faults
     name = attributes.get("name", "least") or "Faulty"
     assert all(each.startswith(f"process manager {name}: ") for each in faults)
+
+
+@pytest.mark.parametrize(
+    "start_from",
+    ["origin", "current", datetime(2026, 1, 31, tzinfo=UTC), {}, {"orders": {0: 5, 7: 0}}],
+)
+def test_each_form_of_a_start_is_legal(start_from: Any) -> None:
+    assert list(check(Scripted(start_from=start_from))) == []
 
 
 def test_all_faults_are_found_at_once() -> None:

@@ -1,5 +1,8 @@
 """Start positions: set once for a new topic, by an operator; never over what is there."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 
 from pmstream import App
@@ -16,8 +19,13 @@ TRANSFERS = SOURCES[0]
 
 
 @pytest.fixture
-def log() -> MemoryLog:
-    found = MemoryLog(VirtualClock())
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def log(clock: VirtualClock) -> MemoryLog:
+    found = MemoryLog(clock)
     topics.carry_out(topics.plan(bank(), found, SETTINGS, create_missing=True), found)
     return found
 
@@ -41,6 +49,57 @@ def test_all_partitions_of_a_new_topic_get_a_position(
     assert positions(log, SOURCES[1]) == {0: 0, 1: 0, 2: 0}
 
 
+def test_offsets_may_be_named_and_what_is_not_named_starts_at_the_origin(log: MemoryLog) -> None:
+    for partition in (0, 1, 2):
+        write(log, TRANSFERS, 5, partition)
+    write(log, SOURCES[1], 2)
+
+    found = ensure(bank(start_from={TRANSFERS: {1: 3, 2: 5}}), log)
+
+    assert positions(log, TRANSFERS) == {0: 0, 1: 3, 2: 5}
+    assert positions(log, SOURCES[1]) == {0: 0, 1: 0, 2: 0}
+    assert [(each.topic, each.start_from, each.past) for each in found.new] == [
+        (TRANSFERS, "origin, but partition:offset 1:3, 2:5", 7),
+        (SOURCES[1], "origin", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("offsets", "words"),
+    [
+        ({0: 1}, "offset 1 of bank.transfers-0, which was deleted: it is from 2 to 5, the end"),
+        ({0: 6}, "offset 6 of bank.transfers-0, which is not written yet: it is from 2 to 5"),
+        ({3: 0}, "partition 3 of bank.transfers, which has 3 (0 to 2): correct it"),
+    ],
+)
+def test_an_offset_that_is_not_there_is_refused_with_the_range(
+    log: MemoryLog, offsets: dict[int, int], words: str
+) -> None:
+    write(log, TRANSFERS, 5)
+    log.delete_records({TopicPartition(TRANSFERS, 0): 2})
+
+    [fault] = starts.find_starts(bank(start_from={TRANSFERS: offsets}), log).faults
+
+    assert fault == f"start_from of transfer-money names {fault.partition(' names ')[2]}"
+    assert words in fault
+
+
+def test_a_time_is_the_first_event_of_then_or_later_in_each_partition(
+    log: MemoryLog, clock: VirtualClock
+) -> None:
+    write(log, TRANSFERS, 2, partition=0)
+    write(log, TRANSFERS, 2, partition=1)
+    clock.sleep(60)
+    then = datetime.fromtimestamp(clock.now() / 1000, UTC)
+    write(log, TRANSFERS, 3, partition=1)
+
+    found = ensure(bank(start_from=then - timedelta(seconds=30)), log)
+
+    assert positions(log, TRANSFERS) == {0: 2, 1: 2, 2: 0}
+    assert found.past == 3
+    assert found.new[0].start_from == (then - timedelta(seconds=30)).isoformat()
+
+
 def test_a_position_carries_who_set_it_and_the_id_of_its_topic(log: MemoryLog) -> None:
     ensure(bank(), log)
 
@@ -57,11 +116,12 @@ def test_origin_is_the_first_record_that_is_still_there(log: MemoryLog) -> None:
     assert positions(log, TRANSFERS)[0] == 2
 
 
-def test_a_topic_that_has_positions_is_left_alone(log: MemoryLog) -> None:
+@pytest.mark.parametrize("start_from", ["current", {TRANSFERS: {0: 99}}])
+def test_a_topic_that_has_positions_is_left_alone(log: MemoryLog, start_from: Any) -> None:
     ensure(bank(), log)
     write(log, TRANSFERS, 5)
 
-    found = ensure(bank(start_from="current"), log)
+    found = ensure(bank(start_from=start_from), log)
 
     assert found == starts.Starts((), ())
     assert positions(log, TRANSFERS)[0] == 0
