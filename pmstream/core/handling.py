@@ -180,6 +180,9 @@ def _dispatch(turn: Turn, life: Instance | None, handled: Handled) -> Result:
 def _emit(turn: Turn, command: Any, index: int, inherited: Headers) -> Emitted:
     encoded = turn.coder.encode_command(command)
     id = command_id(turn.routed, index)
+    if encoded.headers:
+        names = {name for name, _ in encoded.headers}
+        inherited = (*encoded.headers, *(each for each in inherited if each[0] not in names))
     headers = command_headers(turn.metadata, id, inherited)
     return Emitted(encoded.topic, encoded.key, encoded.value, headers, id)
 
@@ -187,7 +190,10 @@ def _emit(turn: Turn, command: Any, index: int, inherited: Headers) -> Emitted:
 def _resume_after_commands(turn: Turn, life: Instance, work: Work) -> Result:
     undecodable = turn.decode()
     try:
-        sent = [(each, turn.coder.decode_command(each.topic, each.value)) for each in work.sent]
+        sent = [
+            (each, turn.coder.decode_command(each.topic, each.value, each.headers))
+            for each in work.sent
+        ]
     except Undecodable as error:
         undecodable = turn.wait_for_decoder(error)
     if undecodable is not None:

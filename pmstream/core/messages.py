@@ -100,11 +100,18 @@ class Emitted(Struct, frozen=True, array_like=True):
 
 
 class Encoded(Struct, frozen=True):
-    """A command's topic and bytes, before it has an id."""
+    """A command's topic and bytes, before it has an id.
+
+    Attributes:
+        topic: the command topic.
+        key, value: bytes of the record.
+        headers: those that its format asks for; they win over the event's own of the same name.
+    """
 
     topic: str
     key: bytes
     value: bytes
+    headers: Headers = ()
 
 
 class Coder(Protocol):
@@ -116,7 +123,7 @@ class Coder(Protocol):
     def encode_command(self, command: Any) -> Encoded:
         """Checks and writes a command. Raises CommandInvalid."""
 
-    def decode_command(self, topic: str, value: bytes) -> Any:
+    def decode_command(self, topic: str, value: bytes, headers: Headers) -> Any:
         """Reads back what `encode_command` wrote. Raises Undecodable."""
 
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from pmstream.app import App
 from pmstream.core.engine import Encoded
-from pmstream.core.messages import Routed
+from pmstream.core.messages import Headers, Routed
 from pmstream.errors import CommandInvalid, ConfigurationError, PmstreamError, Undecodable
 from pmstream.runtime import avro
 from pmstream.runtime.agreement import Declared, declared, disagreements
@@ -129,7 +129,7 @@ class Codec:
         """Reads a routed event's value. Raises Undecodable."""
         return self._declared(routed.topic, routed.value)
 
-    def decode_command(self, topic: str, value: bytes) -> Any:
+    def decode_command(self, topic: str, value: bytes, headers: Headers = ()) -> Any:
         """Reads back what `encode_command` wrote. Raises Undecodable."""
         return self._declared(topic, value)
 

@@ -149,7 +149,7 @@ class JsonCoder:
             raise CommandInvalid(f"{command!r} is no command")
         return Encoded("commands", command.what.encode(), msgspec.json.encode(command))
 
-    def decode_command(self, topic: str, value: bytes) -> Any:
+    def decode_command(self, topic: str, value: bytes, headers: Headers) -> Any:
         return msgspec.json.decode(value, type=Do)
 
 

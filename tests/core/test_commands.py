@@ -8,10 +8,10 @@ import pytest
 from msgspec import Struct
 
 from pmstream.core import failure
-from pmstream.core.engine import Arrived, Outcome
+from pmstream.core.engine import Arrived, Encoded, Outcome
 from pmstream.core.failure import Stage
 from pmstream.core.instance import Status
-from pmstream.core.messages import Headers
+from pmstream.core.messages import Headers, Metadata
 from pmstream.core.process import ProcessManager
 from pmstream.core.routing import Route
 from pmstream.errors import StateInvalid
@@ -20,9 +20,11 @@ from tests.core.kit import (
     Boom,
     Do,
     Happened,
+    JsonCoder,
     Scripted,
     Seen,
     Shell,
+    WithAfterCommand,
     answers,
     routed,
     whats,
@@ -220,6 +222,43 @@ def test_a_command_carries_its_ids_and_what_the_event_carried() -> None:
         ("tenant", None),
         ("tenant", b"t-1"),
     )
+
+
+class TypedCoder(JsonCoder):
+    """Its format asks for a header, to write a command and to read it back."""
+
+    def encode_command(self, command: Any) -> Encoded:
+        return msgspec.structs.replace(super().encode_command(command), headers=(("type", b"Do"),))
+
+    def decode_command(self, topic: str, value: bytes, headers: Headers) -> Any:
+        assert dict(headers)["type"] == b"Do"
+        return super().decode_command(topic, value, headers)
+
+
+def test_a_header_of_the_commands_format_wins_over_the_events_own() -> None:
+    shell = Shell(Scripted())
+    shell.coder = TypedCoder()
+    event = (("type", b"Happened"), ("tenant", b"t-1"), ("type", b"again"))
+
+    done = shell.step(Arrived(routed(Happened("it", ("a",)), headers=event)))
+
+    assert done.commands[0].headers[5:] == (("type", b"Do"), ("tenant", b"t-1"))
+
+
+def test_a_command_is_read_back_with_its_headers_for_after_command() -> None:
+    after: list[Do] = []
+
+    def fails_once(_state: Seen, command: Do, _metadata: Metadata) -> None:
+        after.append(command)
+        if len(after) == 1:
+            raise Boom("in after_command")
+
+    shell = Shell(WithAfterCommand(fails_once, answers(failure.Retry(delay=1))))
+    shell.coder = TypedCoder()
+    shell.arrive(Happened("it", ("a",)))
+
+    assert shell.advance(1_000) == [Outcome.HANDLED]
+    assert after == [Do("a"), Do("a")]
 
 
 def test_an_event_without_ids_is_its_own_correlation() -> None:
