@@ -45,6 +45,9 @@ CONTRADICTIONS = (
     ("commit_deadline_ms", "max_poll_interval_ms", "a commit could outlast its member"),
 )
 
+_NESTED = {"kafka": "Kafka property", "app": "app value"}
+"""Settings that are names with values, and what one of them is called."""
+
 _SECRET = re.compile(r"password|secret|token|\.key$|\.pem$|oauthbearer\.config|userinfo")
 _OF_A_SERVICE = re.compile(r"PMSTREAM.*_(SERVICE_HOST|SERVICE_PORT\w*|PORT\w*)")
 
@@ -62,6 +65,9 @@ class Settings(BaseSettings):
             `sasl.mechanism`.
         group_protocol: "classic", or "consumer" (KIP-848), which knows no static members.
         client_id: how the brokers' logs call our clients.
+        app: what a `make_app(settings)` wants to know, the app's own names and values, as text:
+            `PMSTREAM_APP__tenant=acme`, or `tenant = "acme"` under `[app]` in the file, is
+            `settings.app["tenant"]`. Names are in lower case; `a__b` and `[app.a] b` are `a.b`.
         state_dir: where workers keep their stores.
         inbox_partitions: of topics that `topics ensure` makes; an inbox keeps its count for life.
         replication: of these topics; None is the cluster's default.
@@ -84,6 +90,7 @@ class Settings(BaseSettings):
     kafka: dict[str, str] = Field(default_factory=dict)
     group_protocol: Literal["classic", "consumer"] = "classic"
     client_id: str = "pmstream"
+    app: dict[str, str] = Field(default_factory=dict)
     state_dir: Path = Path("state")
     inbox_partitions: int = Field(default=12, ge=1, le=10_000)
     replication: int | None = Field(default=None, ge=1)
@@ -129,8 +136,14 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, environment, file, secrets; Kafka properties as flat names in each."""
-        sources = (init_settings(), env_settings(), _file(), _secrets())
-        return tuple(InitSettingsSource(settings_cls, _flat(each)) for each in sources)
+        environment = _verbatim(_flat(env_settings()))
+        sources = (_flat(init_settings()), environment, _flat(_file()), _flat(_secrets()))
+        return tuple(InitSettingsSource(settings_cls, each) for each in sources)
+
+    @field_validator("app")
+    @classmethod
+    def _told_when_missing(cls, value: dict[str, str]) -> dict[str, str]:
+        return _AppValues(value)
 
     @field_validator("kafka")
     @classmethod
@@ -155,7 +168,20 @@ class Settings(BaseSettings):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
-            yield name, _masked(value) if name == "kafka" else value
+            if name == "app":  # whose secrets may have any name
+                yield name, dict.fromkeys(value, "***")
+            else:
+                yield name, _masked(value) if name == "kafka" else value
+
+
+class _AppValues(dict[str, str]):
+    """A factory that asks for what nobody set must not end in a bare KeyError."""
+
+    def __missing__(self, name: str) -> str:
+        raise ConfigurationError(
+            f"the app asks for a value {name!r} that is not set: set {PREFIX}APP__"
+            f"{name.replace('.', '__')}, or {name} under [app] in {DEFAULT_FILE}"
+        )
 
 
 def _masked(properties: Mapping[str, str]) -> dict[str, str]:
@@ -163,9 +189,25 @@ def _masked(properties: Mapping[str, str]) -> dict[str, str]:
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with `kafka` as property names with dots, its values as librdkafka writes them."""
-    nested = values.get("kafka")
-    return {**values, "kafka": dict(_leaves(nested))} if isinstance(nested, dict) else {**values}
+    """The same with `kafka` and `app` as names with dots, values as librdkafka writes them."""
+    found = dict(values)
+    for field in _NESTED:
+        if isinstance(found.get(field), dict):
+            found[field] = {
+                name.lower() if field == "app" else name: value
+                for name, value in _leaves(found[field])
+            }
+    return found
+
+
+def _verbatim(values: dict[str, Any]) -> dict[str, Any]:
+    """Nested variables as they were written: the library reads 1.10 as the number 1.1."""
+    for variable, value in os.environ.items():
+        prefix, name = variable[: len(PREFIX)].upper(), variable[len(PREFIX) :].lower()
+        field, *inner = name.split("__")
+        if prefix == PREFIX and field in _NESTED and inner and value:
+            values.setdefault(field, {})[".".join(inner)] = value
+    return values
 
 
 def _leaves(nested: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -207,7 +249,7 @@ def _unknown_variables() -> Iterator[str]:
     for variable in sorted(os.environ):
         name = variable.upper()
         ours = name.startswith(PREFIX) and not name.startswith(
-            ("PMSTREAM_KAFKA__", PREFIX + "TEST_")
+            (*(f"{PREFIX}{field.upper()}__" for field in _NESTED), PREFIX + "TEST_")
         )
         if not ours or name in known:
             continue
@@ -228,8 +270,8 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         if each["type"] == "extra_forbidden":
             known = ", ".join(Settings.model_fields)
             yield f"{field} is no setting of pmstream; settings are {known}"
-        elif field == "kafka":
-            yield f"Kafka property {'.'.join(inner)} cannot be read: {_lower(text)}"
+        elif field in _NESTED:
+            yield f"{_NESTED[field]} {'.'.join(inner)} cannot be read: {_lower(text)}"
         else:
             yield f"setting {field} is {each['input']!r}{_origin(field)}: {_lower(text)}"
 
@@ -251,4 +293,7 @@ def _unreadable(error: Exception) -> str:
         return f"{error.filename} cannot be read: {error.strerror}; correct {variable}"
     if isinstance(error, tomllib.TOMLDecodeError):
         return f"{os.environ.get(CONFIG) or DEFAULT_FILE} is not TOML: {error}"
-    return "PMSTREAM_KAFKA is not a JSON object: use PMSTREAM_KAFKA__sasl__mechanism and the like"
+    variable, example = PREFIX + "KAFKA", "PMSTREAM_KAFKA__sasl__mechanism"
+    if 'field "app"' in str(error):
+        variable, example = PREFIX + "APP", "PMSTREAM_APP__tenant"
+    return f"{variable} is not a JSON object: use {example} and the like"

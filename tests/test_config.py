@@ -87,6 +87,40 @@ def test_kafka_properties_have_dots_whatever_their_source(
     }
 
 
+def test_values_of_the_app_come_from_every_source_under_names_in_lower_case(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, secrets: Path
+) -> None:
+    monkeypatch.setenv("PMSTREAM_APP__Tenant", "acme")
+    monkeypatch.setenv("PMSTREAM_APP__limits__Rate", "1.10")
+    (folder / "pmstream.toml").write_text(
+        '[app]\nTENANT = "other"\nregion = "eu"\n[app.limits]\nrate = 5\nburst = 7\n'
+    )
+    (secrets / "PMSTREAM_APP__API_KEY").write_text("0123\n")
+
+    assert Settings.load().app == {
+        "tenant": "acme",
+        "region": "eu",
+        "limits.rate": "1.10",
+        "limits.burst": "7",
+        "api_key": "0123",
+    }
+    assert Settings.load(app={"Tenant": "mine"}).app["tenant"] == "mine"
+
+
+def test_a_property_is_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PMSTREAM_KAFKA__sasl__password", "1e5")
+
+    assert Settings.load().kafka["sasl.password"] == "1e5"
+
+
+def test_a_value_of_the_app_that_is_not_set_is_told_when_it_is_asked_for() -> None:
+    settings = Settings.load()
+
+    assert settings.app.get("tenant", "nobody") == "nobody"
+    with pytest.raises(ConfigurationError, match=r"'a\.b' that is not set: set PMSTREAM_APP__a__b"):
+        settings.app["a.b"]
+
+
 def test_other_files_beside_secrets_are_left_alone(secrets: Path) -> None:
     (secrets / "ca.crt").write_text("-----BEGIN")
     (secrets / "..data").mkdir()
@@ -98,6 +132,7 @@ def test_a_password_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PMSTREAM_KAFKA__sasl__password", "hunter2")
     monkeypatch.setenv("PMSTREAM_KAFKA__ssl__key__password", "hunter2")
     monkeypatch.setenv("PMSTREAM_KAFKA__sasl__username", "me")
+    monkeypatch.setenv("PMSTREAM_APP__mine", "hunter2")
 
     text = repr(Settings.load()) + str(Settings.load())
 
@@ -111,6 +146,14 @@ def test_no_fault_shows_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PMSTREAM_CACHE_BYTES", "-1")
 
     assert "hunter2" not in "\n".join(faults())
+
+
+def test_a_value_of_the_app_that_is_no_text_is_told_without_it(folder: Path) -> None:
+    (folder / "pmstream.toml").write_text('[app]\nkeys = ["hunter2"]\n')
+
+    [fault] = faults()
+
+    assert fault == "app value keys cannot be read: input should be a valid string"
 
 
 def test_all_faults_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +210,7 @@ def test_a_contradiction_is_refused(smaller: str, larger: str, because: str) -> 
         ("PMSTREAM_CONFIG", "bad.toml", "bad.toml is not TOML"),
         ("PMSTREAM_SECRETS_DIR", "gone", "gone cannot be read: No such file or directory"),
         ("PMSTREAM_KAFKA", "{", "PMSTREAM_KAFKA is not a JSON object"),
+        ("PMSTREAM_APP", "shop:app", "PMSTREAM_APP is not a JSON object: use PMSTREAM_APP__tenant"),
     ],
 )
 def test_a_source_that_cannot_be_read_is_told(

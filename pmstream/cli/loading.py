@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -29,7 +30,8 @@ def load_app(name: str, settings: Settings) -> App:
 
     Args:
         name: `module:attribute`.
-        settings: handed to the attribute if that is a function.
+        settings: handed to the attribute if that is a function: called at each start of a command
+            and of a worker, it makes the app of the deployment at hand (Commanded's `init/1`).
 
     Raises:
         ConfigurationError: there is none, or it is wrong.
@@ -47,8 +49,8 @@ def load_app(name: str, settings: Settings) -> App:
         apps = [key for key, value in vars(module).items() if isinstance(value, App)]
         hint = f"; it has {', '.join(apps)}" if apps else ""
         raise ConfigurationError(f"module {module_name} has no {attribute!r}{hint}")
-    if inspect.isroutine(found):
-        found = _made(name, found, settings)
+    if callable(found) and not inspect.isclass(found):
+        return _made(name, found, settings)
     if not isinstance(found, App):
         what = "a class" if inspect.isclass(found) else f"of type {type(found).__name__}"
         raise ConfigurationError(f"{name} is {what}, neither an App nor a function that makes one")
@@ -77,13 +79,21 @@ def load_module(name: str) -> ModuleType:
         raise _broken(name, error) from error
 
 
-def _made(name: str, make: object, settings: Settings) -> object:
+def _made(name: str, make: Callable[[Settings], object], settings: Settings) -> App:
     try:
-        return make(settings)  # type: ignore[operator] # the author's; its result is checked
+        found = make(settings)
     except ConfigurationError:
         raise
     except Exception as error:
         raise _broken(name, error) from error
+    if inspect.iscoroutine(found):
+        found.close()  # or Python would complain that nobody awaited it
+    if not isinstance(found, App):
+        raise ConfigurationError(
+            f"{name} answered {found!r:.60} of type {type(found).__name__}; a function that makes "
+            "an app is called with the Settings and returns an App"
+        )
+    return found
 
 
 def _broken(name: str, error: Exception) -> ConfigurationError:

@@ -66,6 +66,8 @@ def run(
     """Runs an app: starts its workers, restarts them, ends them on SIGTERM or Ctrl-C.
 
     Example: pmstream run bank.payments:app --workers 2
+
+    A tenant of its own: PMSTREAM_APP__tenant=acme pmstream run bank.payments:make_app
     """
     settings = Settings.load()
     the_app = load_app(app, settings)

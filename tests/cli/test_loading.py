@@ -37,8 +37,10 @@ def test_what_is_no_app_is_told(pmstream: Pmstream, name: str, text: str) -> Non
         ("def app(settings): raise KeyError('tenant')", "module_4:app cannot be loaded: KeyError"),
         (
             "def app(settings): return 3",
-            "module_5:app is of type int, neither an App nor a function",
+            "module_5:app answered 3 of type int; a function that makes an app is called with the",
         ),
+        ("async def app(settings): ...", "module_9:app answered <coroutine object app at "),
+        ("def app(): ...", "module_0:app cannot be loaded: TypeError: app() takes 0 positional "),
     ],
 )
 def test_a_module_that_fails_is_told_without_a_traceback(
@@ -84,3 +86,17 @@ def test_every_fault_of_an_app_is_told(pmstream: Pmstream, folder: Path) -> None
 
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 3
+
+
+def test_a_value_that_nobody_set_is_told_with_where_to_set_it(
+    pmstream: Pmstream, folder: Path
+) -> None:
+    (folder / "module_10.py").write_text("def make_app(settings): return settings.app['tenant']\n")
+
+    result = pmstream("topics", "check", "module_10:make_app")
+
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "pmstream: the app asks for a value 'tenant' that is not set: set PMSTREAM_APP__tenant, or "
+        "tenant under [app] in pmstream.toml\n"
+    )
