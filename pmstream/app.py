@@ -5,14 +5,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from pmstream.core import process
+from pmstream.core.messages import (
+    CAUSATION_ID,
+    COMMAND_ID,
+    CORRELATION_ID,
+    EVENT_ID,
+    PROCESS_MANAGER,
+    PROCESS_UUID,
+    RESERVED_PREFIX,
+)
 from pmstream.core.process import LEGAL_NAME, ProcessManager
 from pmstream.errors import ConfigurationError
 
-FORMATS = ("avro", "confluent-avro")
-"""Wire formats of a topic: Avro single-object encoding, or the registry's framing."""
+JSON = "json"
+FORMATS = ("avro", "confluent-avro", JSON)
+"""Wire formats of a topic: Avro single-object encoding, the registry's framing, or JSON."""
+
+MAX_TYPE_NAME = 255
+"""The longest name of a type in a JSON topic, in characters."""
+
+_OWN_HEADERS = {CAUSATION_ID, COMMAND_ID, CORRELATION_ID, EVENT_ID, PROCESS_MANAGER, PROCESS_UUID}
 
 
 class Topic:
@@ -21,16 +37,26 @@ class Topic:
     Args:
         types: event types; for a command topic a mapping of type to key field.
         format: one of FORMATS.
+        type_header: of JSON, the header that names a message's type.
+        type_field: of JSON, the field of the object that does, if no header does.
     """
 
     def __init__(
         self,
         types: Iterable[type[Struct]] | Mapping[type[Struct], str],
         format: str = "avro",
+        *,
+        type_header: str = "",
+        type_field: str = "",
     ) -> None:
         self.keys: dict[type[Struct], str] = dict(types) if isinstance(types, Mapping) else {}
         self.types: tuple[type[Struct], ...] = tuple(types)
-        self.format = format
+        self.format, self.type_header, self.type_field = format, type_header, type_field
+
+    @property
+    def wire(self) -> tuple[str, str, str]:
+        """All that tells one way of writing messages from another."""
+        return self.format, self.type_header, self.type_field
 
 
 Types = Iterable[type[Struct]] | Topic
@@ -42,7 +68,8 @@ class App:
 
     Args:
         name: begins the names of all groups and topics that pmstream makes.
-        schemas: folder of `.avsc` files, beside the module that builds the App.
+        schemas: folder of `.avsc` files, beside the module that builds the App; only Avro topics
+            need it.
         events: source topic to the event types in it.
         commands: command topic to its command types, each with its key field.
         process_managers: their instances; names must differ.
@@ -55,7 +82,7 @@ class App:
         self,
         *,
         name: str,
-        schemas: str | Path,
+        schemas: str | Path = "avro",
         events: Mapping[str, Types],
         commands: Mapping[str, Keys],
         process_managers: Sequence[ProcessManager[Any]],
@@ -110,13 +137,54 @@ def _type_faults(kind: str, topics: Mapping[str, Topic]) -> Iterable[str]:
     for name, topic in topics.items():
         if topic.format not in FORMATS:
             yield f"topic {name}: format {topic.format!r} is none of {', '.join(FORMATS)}"
+        yield from _wire_faults(name, topic)
         for each in topic.types:
             if not _is_struct(each):
                 yield f"topic {name}: {each!r} is not a msgspec.Struct type"
             elif not isinstance(getattr(each, "__schema__", None), str):
                 yield f"topic {name}: {each.__name__} has no __schema__ (its Avro full name)"
+            elif topic.format == JSON:
+                yield from (f"topic {name}: {fault}" for fault in _json_faults(topic, each))
             if kind == "command" and home.setdefault(each, name) != name:
                 yield f"command {each.__name__} stands in two topics, {home[each]} and {name}"
+
+
+def _wire_faults(name: str, topic: Topic) -> Iterable[str]:
+    header, field = topic.type_header, topic.type_field
+    if topic.format != JSON:
+        if header or field:
+            yield f"topic {name}: type_header and type_field belong to format json"
+    elif bool(header) == bool(field):
+        yield f"topic {name}: format json needs type_header=... or type_field=..., one of the two"
+    elif not is_type_name(header or field):
+        yield f"topic {name}: {header or field!r} is no name for a header or a field"
+    elif header in _OWN_HEADERS or header.startswith(RESERVED_PREFIX):
+        yield f"topic {name}: type_header {header!r} is a header of pmstream's own"
+
+
+def _json_faults(topic: Topic, type_: type[Struct]) -> Iterable[str]:
+    """What keeps a type from being a JSON message of its topic."""
+    name, config = type_.__name__, type_.__struct_config__
+    full: str = type_.__schema__  # type: ignore[attr-defined]
+    if not is_type_name(full):
+        yield f"{name} has the __schema__ {full!r}: that is no name for a type"
+    if config.array_like:
+        yield f"{name} is array_like; a JSON message is an object"
+    if topic.type_field and topic.type_field in type_.__struct_encode_fields__:
+        yield f"{name} has a field {topic.type_field!r} itself, which is the topic's type_field"
+    if topic.type_field and topic.type_field == config.tag_field:
+        yield f"{name} has the tag_field {config.tag_field!r}, which is the topic's type_field"
+    if topic.type_field and config.forbid_unknown_fields:
+        yield f"{name} forbids unknown fields, and so the topic's type_field {topic.type_field!r}"
+    try:
+        msgspec.json.Decoder(type_)
+    except Exception as error:  # noqa: BLE001 - also what its annotations raise
+        yield f"{name} cannot be read from JSON: {error}"
+
+
+def is_type_name(name: str) -> bool:
+    """Whether that can stand for a type in a JSON topic: text on one line, not too long."""
+    return 0 < len(name) <= MAX_TYPE_NAME and name.isprintable()
 
 
 def _is_struct(candidate: object) -> bool:

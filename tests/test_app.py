@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 from msgspec import Struct
 
@@ -89,6 +90,62 @@ def test_a_topic_may_have_its_own_format() -> None:
 def test_an_unknown_process_manager_is_named_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="app shop has no process manager 'x'; it has ord"):
         app().manager("x")
+
+
+def test_a_topic_in_json_says_where_a_type_is_named() -> None:
+    found = app(
+        events={"orders": Topic([Placed], format="json", type_header="type")},
+        commands={"shipping": Topic({Ship: "order"}, format="json", type_field="type")},
+    )
+
+    assert found.events["orders"].wire == ("json", "type", "")
+    assert found.commands["shipping"].wire == ("json", "", "type")
+
+
+def a_type(schema: str = "shop.T", field: str = "n", hint: Any = int, **options: Any) -> Any:
+    return msgspec.defstruct("T", [(field, hint)], namespace={"__schema__": schema}, **options)
+
+
+IN_FIELD = {"format": "json", "type_field": "type"}
+
+
+@pytest.mark.parametrize(
+    ("types", "options", "words"),
+    [
+        ([Placed], {"format": "json"}, "format json needs type_header=... or type_field=..., one"),
+        ([Placed], {**IN_FIELD, "type_header": "t"}, "format json needs type_header=... or type_"),
+        ([Placed], {"type_header": "t"}, "type_header and type_field belong to format json"),
+        ([Placed], {"format": "json", "type_header": "\n"}, "'\\n' is no name for a header or a"),
+        ([Placed], {"format": "json", "type_field": "x" * 256}, "is no name for a header or a fie"),
+        ([Placed], {"format": "json", "type_header": "event-id"}, "is a header of pmstream's own"),
+        ([Placed], {"format": "json", "type_header": "pm-type"}, "is a header of pmstream's own"),
+        ([a_type("")], IN_FIELD, "T has the __schema__ '': that is no name for a type"),
+        ([a_type(array_like=True)], IN_FIELD, "T is array_like; a JSON message is an object"),
+        ([a_type(field="type")], IN_FIELD, "T has a field 'type' itself, which is the topic's"),
+        ([a_type(tag="t")], IN_FIELD, "T has the tag_field 'type', which is the topic's type_fi"),
+        ([a_type(forbid_unknown_fields=True)], IN_FIELD, "T forbids unknown fields, and so the t"),
+        ([a_type(hint="Gone")], IN_FIELD, "T cannot be read from JSON: name 'Gone' is not defined"),
+        ([a_type(hint=str | bytes)], IN_FIELD, "T cannot be read from JSON: Type unions may not"),
+    ],
+)
+def test_a_json_topic_at_fault_is_told(types: Any, options: Any, words: str) -> None:
+    (fault,) = faults_of(events={"orders": Topic(types, **options)})
+
+    assert fault.startswith("topic orders: ")
+    assert words in fault
+
+
+def test_a_struct_may_be_stricter_where_a_header_names_the_type() -> None:
+    strict = [a_type(forbid_unknown_fields=True, tag="t"), a_type("shop.U", field="type")]
+    found = app(events={"orders": Topic(strict, format="json", type_header="type")})
+
+    assert len(found.events["orders"].types) == 2
+
+
+def test_all_faults_of_a_json_type_are_told_at_once() -> None:
+    worst = a_type("", field="type", hint="Gone", forbid_unknown_fields=True)
+
+    assert len(faults_of(events={"orders": Topic([worst, Nameless], **IN_FIELD)})) == 5
 
 
 @pytest.mark.parametrize(

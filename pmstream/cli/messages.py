@@ -92,7 +92,7 @@ def _write(
                 ) from error
             if rate is not None:
                 time.sleep(max(begin + count / rate - time.monotonic(), 0))
-            writer.produce(topic, value, record_key)
+            writer.produce(topic, value, record_key, encoder.headers)
             count += 1
     finally:
         writer.flush(_FLUSH_SECONDS)

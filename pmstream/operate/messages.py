@@ -40,6 +40,9 @@ class Encoder:
         type_name: the type's name or its schema's full name.
         key: field whose text becomes the key; "" is a command's declared one, or none.
 
+    Attributes:
+        headers: those that every record carries.
+
     Raises:
         ConfigurationError: the app knows no such topic, type or field.
     """
@@ -48,6 +51,7 @@ class Encoder:
         declared = declared_topic(app, topic)
         self._codec, self._topic = Codec(app), topic
         self._type = _type(topic, declared, type_name)
+        self.headers = self._codec.event_headers(topic, self._type)
         self._fields = {field.encode_name for field in msgspec.structs.fields(self._type)}
         self._key = key or declared.keys.get(self._type, "")
         if self._key and self._key not in self._type.__struct_fields__:
@@ -101,7 +105,7 @@ class Viewer:
             topic = read_inbox(record).topic
         if topic not in self._declared:
             return self._guess(record, value)
-        message = self._codec.decode(topic, value)
+        message = self._codec.decode(topic, value, record.headers)
         if isinstance(message, Undeclared):
             return Shown(message.schema, None)
         return Shown(type(message).__name__, msgspec.to_builtins(message, str_keys=True))
@@ -113,7 +117,7 @@ class Viewer:
         if place is None or place[1] not in self._declared:
             return Shown("", None)
         try:
-            message = self._codec.decode(place[1], value)
+            message = self._codec.decode(place[1], value, record.headers)
         except Undecodable:
             return Shown("", None)
         return Shown(type(message).__name__, msgspec.to_builtins(message, str_keys=True))

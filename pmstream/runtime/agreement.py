@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union
 import msgspec
 from msgspec import Struct
 
-from pmstream.app import App
+from pmstream.app import JSON, App
 from pmstream.runtime.schemas import (
     TAG,
     Schema,
@@ -183,10 +183,18 @@ class Declared(Struct, frozen=True):
     Attributes:
         format: one of `app.FORMATS`.
         types: message types, those of commands with their key field.
+        type_header, type_field: where JSON names a message's type.
     """
 
     format: str
     types: dict[type[Struct], str | None]
+    type_header: str = ""
+    type_field: str = ""
+
+    @property
+    def is_json(self) -> bool:
+        """Whether no schema is needed to read it."""
+        return self.format == JSON
 
 
 def declared(app: App) -> dict[str, Declared]:
@@ -196,7 +204,7 @@ def declared(app: App) -> dict[str, Declared]:
         before = topics.get(name)
         types = before.types if before else {}
         keys = {each: topic.keys.get(each, types.get(each)) for each in topic.types}
-        topics[name] = Declared(topic.format, types | keys)
+        topics[name] = Declared(topic.format, types | keys, topic.type_header, topic.type_field)
     return topics
 
 
@@ -209,19 +217,14 @@ def disagreements(app: App, known: Mapping[str, Schema], ids: Mapping[int, str])
         ids: registry ids to keys.
     """
     for name in app.events.keys() & app.commands.keys():
-        if app.events[name].format != app.commands[name].format:
+        if app.events[name].wire != app.commands[name].wire:
             yield f"topic {name} has one format for events and another for commands"
     compared: set[type] = set()
     for name, topic in declared(app).items():
-        seen: dict[str, type] = {}
-        for each in topic.types:
-            full: str = each.__schema__  # type: ignore[attr-defined]
+        yield from _twins(name, topic)
+        for each in () if topic.is_json else topic.types:  # JSON is what the Struct says
+            full = _full(each)
             schema = known.get(full)
-            if seen.setdefault(full, each) is not each:
-                yield (
-                    f"topic {name}: {seen[full].__name__} and {each.__name__} both have the "
-                    f"schema {full}; a record of it could be either"
-                )
             if schema is None:
                 if each not in compared:
                     yield f"{each.__name__}: {app.schemas} has no {full}.avsc"
@@ -230,3 +233,18 @@ def disagreements(app: App, known: Mapping[str, Schema], ids: Mapping[int, str])
             if topic.format == "confluent-avro" and schema and full not in ids.values():
                 yield f"topic {name}: {app.schemas / 'ids.json'} gives no id to {full}"
             compared.add(each)
+
+
+def _twins(name: str, topic: Declared) -> Iterator[str]:
+    seen: dict[str, type] = {}
+    for each in topic.types:
+        full = _full(each)
+        if seen.setdefault(full, each) is not each:
+            yield (
+                f"topic {name}: {seen[full].__name__} and {each.__name__} both have the "
+                f"schema {full}; a record of it could be either"
+            )
+
+
+def _full(type_: type[Struct]) -> str:
+    return str(type_.__schema__)  # type: ignore[attr-defined]

@@ -6,7 +6,6 @@ once for each schema, never for each record.
 
 import copy
 import json
-import re
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
@@ -40,6 +39,7 @@ from pmstream.runtime.schemas import (
     recursion,
     walk,
 )
+from pmstream.runtime.wire import misfit
 
 Read = Callable[[BytesIO], Any]
 """Takes one message from a stream of bytes; damaged ones raise any exception."""
@@ -55,7 +55,6 @@ _UNREADABLE = (
     SchemaParseException,
     SchemaRepositoryError,
 )
-_AT = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?", re.DOTALL)
 
 
 def load(folder: Path) -> tuple[dict[str, Schema], list[str]]:
@@ -202,10 +201,8 @@ def writer(schema: Schema, type_: type[Struct], prefix: bytes) -> Write:
 
 def blame(schema: Schema, message: Struct, error: Exception) -> str:
     """Says which field of a message `writer` could not write, and why."""
-    if isinstance(error, msgspec.ValidationError):
-        found = _AT.fullmatch(str(error))
-        if found and found["path"]:
-            return f"field {found['path']}: {found['reason']}"
+    if place := misfit(error):
+        return place
     values = {each.encode_name: each.name for each in msgspec.structs.fields(message)}
     for field in schema.parsed["fields"]:
         try:

@@ -137,7 +137,7 @@ class RouterStage:
             self.ignored += 1
             return True
         try:
-            event = self._setup.codec.decode(record.topic, record.value)
+            event = self._setup.codec.decode(record.topic, record.value, record.headers)
         except UnknownSchema as error:
             if self._setup.unknown_schema == "ignore":
                 self.ignored += 1
