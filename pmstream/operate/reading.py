@@ -1,16 +1,19 @@
 """Reads partitions once, from where they start to where they ended when the reading began."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 
 from pmstream.errors import Unreachable
 from pmstream.runtime.log import Log, Reader, Record, TopicPartition
 
-_CHUNK_RECORDS, _WAIT_SECONDS = 5_000, 0.5
-_EMPTY_READS = 60
+_CHUNK_RECORDS, _WAIT_SECONDS = 5_000, 0.05
+# Short, because a read that only passes markers answers nothing until the wait is over.
+_EMPTY_READS = 600
 """So many in a row that move no position: half a minute."""
 
 
-def read_once(log: Log, bounds: Mapping[TopicPartition, tuple[int, int]]) -> Iterator[list[Record]]:
+def read_once(
+    log: Log, bounds: Mapping[TopicPartition, tuple[int, int]]
+) -> Generator[list[Record], None, None]:
     """Yields committed records in chunks, in order within a partition.
 
     Args:
