@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from pmstream.core import process
+from pmstream.core import definition
 from pmstream.core.messages import (
     CAUSATION_ID,
     COMMAND_ID,
@@ -93,7 +93,7 @@ class App:
         self.commands = {topic: _topic(keys) for topic, keys in commands.items()}
         self.process_managers = {manager.name: manager for manager in process_managers}
         faults = [*_faults(self), *_duplicates(process_managers)]
-        faults += [fault for manager in process_managers for fault in process.check(manager)]
+        faults += [fault for manager in process_managers for fault in definition.check(manager)]
         faults += _start_faults(self)
         if faults:
             raise ConfigurationError(*faults)
@@ -236,6 +236,11 @@ class Names(Struct, frozen=True):
     def changelog(self) -> str:
         """Compacted topic of instances and commit records."""
         return self._name("changelog")
+
+    @property
+    def replies(self) -> str:
+        """Topic of services' replies to commands (confirm mode)."""
+        return self._name("replies")
 
     @property
     def dead_letters(self) -> str:

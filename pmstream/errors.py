@@ -11,12 +11,18 @@
         ├── AlreadyCompleted  start! met the marker of a completed process
         ├── InvalidRoute      interested() answered something that is no route
         ├── CommandInvalid    a command cannot be encoded, has no topic or no key, or is too large
+        ├── CommandRejected   confirm mode: the service said no; holds its reason
+        ├── CommandTimeout    confirm mode: no reply within confirm_timeout
+        ├── EventTimeout      the callbacks of one input took longer than event_timeout
         └── StateInvalid      the new state cannot be encoded, or is too large
+
+    TimeUp (a BaseException)  interrupts the author's code, and becomes an EventTimeout
 
 How a log fails is told in `pmstream.runtime.log`, because only the runtime catches it.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class PmstreamError(Exception):
@@ -73,6 +79,34 @@ class InvalidRoute(ProcessError):
 
 class CommandInvalid(ProcessError):
     """A command cannot be sent: undeclared type, wrong field, no key, or too large."""
+
+
+class CommandRejected(ProcessError):
+    """The service that a command went to rejected it (confirm mode).
+
+    Args:
+        reason: what the service said: plain data, from the reply's JSON.
+    """
+
+    def __init__(self, reason: Any = None) -> None:
+        self.reason = reason
+        super().__init__("the command was rejected" if reason is None else str(reason))
+
+
+class CommandTimeout(ProcessError):
+    """No reply to a command came within `confirm_timeout`; the service may have done it."""
+
+
+class EventTimeout(ProcessError):
+    """The callbacks of one input took longer than `event_timeout`."""
+
+
+class TimeUp(BaseException):
+    """Interrupts the author's code at `event_timeout`; `except Exception` cannot swallow it."""
+
+
+class StateNewer(PmstreamError):
+    """An instance was written by newer code: leave it alone until that code runs here."""
 
 
 class StateInvalid(ProcessError):

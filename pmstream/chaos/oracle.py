@@ -18,6 +18,7 @@ from pmstream.core.engine import (
     step,
 )
 from pmstream.core.instance import Instance, Wait, dump_instance
+from pmstream.core.lifecycle import DueKind
 from pmstream.core.messages import Emitted, Routed
 from pmstream.core.process import Callbacks
 from pmstream.core.routing import CREATING
@@ -71,7 +72,7 @@ class Oracle:
             work = instance.work if instance is not None else None
             if work is None or work.wait is not Wait.RETRY:
                 return
-            self._work(uuid, Due("retry"), work.due)
+            self._work(uuid, Due(DueKind.RETRY, uuid), work.due)
 
     def _work(self, uuid: str, input: Input, now: int) -> None:
         backlog = self._backlogs.setdefault(uuid, {})

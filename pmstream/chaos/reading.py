@@ -5,7 +5,13 @@ from collections.abc import Callable, Iterable
 
 from pmstream.chaos.counter import COMMANDS, SOURCE
 from pmstream.chaos.fleet import NAMES
-from pmstream.core.instance import Condition, condition, load_instance
+from pmstream.core.instance import (
+    load_instance,
+)
+from pmstream.core.lifecycle import (
+    Condition,
+    condition,
+)
 from pmstream.errors import PmstreamError
 from pmstream.operate.reading import read_once
 from pmstream.operate.topics import bounds

@@ -11,7 +11,9 @@ from pmstream.cli import exits
 from pmstream.cli.loading import connect, load_app
 from pmstream.cli.output import Output, OutputOption, print_json, show
 from pmstream.config import Settings
-from pmstream.core.instance import Condition
+from pmstream.core.lifecycle import (
+    Condition,
+)
 from pmstream.operate import instances
 
 commands = typer.Typer(no_args_is_help=True)

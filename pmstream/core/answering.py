@@ -5,21 +5,18 @@ original error; nothing is guessed.
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from pmstream.core import failure
+from pmstream.core.durations import milliseconds
 from pmstream.core.failure import LEGAL, FailureContext, Halt, Kind
 from pmstream.core.messages import Metadata
 from pmstream.core.process import Callbacks
-from pmstream.errors import ProcessError
-
-MAX_DELAY = timedelta(days=36_500)
-"""A retry further away than this is taken for a mistake."""
+from pmstream.errors import EventTimeout, ProcessError, TimeUp
 
 MAX_TEXT = 2_000
 """So many characters of an error's text are kept."""
@@ -58,8 +55,8 @@ def ask(
 
     try:
         answer = callbacks.error(error, failed, context)
-    except Exception as raised:  # noqa: BLE001 - the author's code
-        return halt(f"{describe(error)}; error() itself raised {describe(raised)}")
+    except (Exception, TimeUp) as raised:  # noqa: BLE001 - the author's code
+        return halt(f"{describe(error)}; error() itself raised {describe(as_error(raised))}")
     name = type(answer).__name__
     if type(answer) not in LEGAL[kind]:
         legal = ", ".join(sorted(each.__name__ for each in LEGAL[kind]))
@@ -92,7 +89,22 @@ def commands_of(answer: object) -> list[Any]:
     return list(answer)
 
 
+def materialized(answer: object) -> object:
+    """What handle() answered, an iterator run to its end: the author's code is in it."""
+    return list(answer) if isinstance(answer, Iterator) else answer
+
+
 _NO_SEQUENCES = (str, bytes, bytearray, Mapping, set, frozenset)
+
+
+def as_error(raised: BaseException) -> Exception:
+    """What `error` is told of what the author's code raised, or of its interruption."""
+    if isinstance(raised, TimeUp):
+        told = EventTimeout(text(raised))
+        told.__cause__ = raised
+        return told
+    assert isinstance(raised, Exception), "nothing else is caught"
+    return raised
 
 
 def describe(error: BaseException) -> str:
@@ -110,8 +122,8 @@ def text(value: object) -> str:
 
 
 def stacktrace(error: Exception) -> str:
-    """Where the author's code raised; empty for errors that pmstream found."""
-    if isinstance(error, ProcessError):
+    """Where the author's code raised or was interrupted; empty for errors that pmstream found."""
+    if isinstance(error, ProcessError) and not isinstance(error, EventTimeout):
         return ""
     return "".join(traceback.format_exception(error))
 
@@ -133,7 +145,7 @@ def _retry(answer: failure.Retry, _error: Exception, limit: int) -> Verdict:
     return Verdict(
         answer=failure.Retry,
         context=_plain(answer.context, limit),
-        delay_ms=_milliseconds(answer.delay),
+        delay_ms=milliseconds(answer.delay, "delay"),
     )
 
 
@@ -172,15 +184,6 @@ def _plain(context: object, limit: int) -> dict[str, Any]:
     if len(packed) > limit:
         raise ValueError(f"context has {len(packed)} bytes; the limit is {limit}")
     return _context_decoder.decode(packed)
-
-
-def _milliseconds(delay: object) -> int:
-    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"delay is {type(delay).__name__}, neither a timedelta nor seconds")
-    if not 0 <= seconds <= MAX_DELAY.total_seconds():
-        raise ValueError(f"delay is {delay}; it is 0 to {MAX_DELAY.days} days")
-    return max(round(seconds * 1000), 1 if seconds else 0)
 
 
 def _place(manager: str, metadata: Metadata, event: object) -> str:

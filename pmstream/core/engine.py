@@ -1,23 +1,25 @@
-"""route() and step(): what an event means to the router, and an input to its instance.
+"""step(): what an input means to its instance; `route`, its fellow for the router, is here too.
 
 Rule: pure and total. What the author's code or the input did wrong becomes an answer; an
-exception out of here is a bug of pmstream and stops the worker.
+exception out of here is a bug of pmstream and stops the worker. One is none: StateNewer.
 """
 
-from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
-from pmstream.core import failure
-from pmstream.core.answering import ask, describe, stacktrace
-from pmstream.core.failure import FailureContext, Halt, Kind, Stage
-from pmstream.core.handling import Outcome, Result, run
-from pmstream.core.instance import Backlog, Entry, Instance, Status, Wait, Work
-from pmstream.core.messages import Coder, Emitted, Encoded, Metadata, Routed
+from pmstream.core.dispatching import Reply, replied
+from pmstream.core.failure import Halt
+from pmstream.core.handling import run
+from pmstream.core.inputs import Arrived, Due, Input, Step, Take, Waiting
+from pmstream.core.instance import Backlog, Entry, Instance, Status, Timers, Wait, Work
+from pmstream.core.interest import DeadLetter, Dropped, Routing, route
+from pmstream.core.lifecycle import DueKind
+from pmstream.core.messages import Cause, Coder, Encoded, Timed
 from pmstream.core.process import Callbacks
-from pmstream.core.routing import CREATING, Route, resolve
+from pmstream.core.result import Outcome, Result
+from pmstream.core.routing import CREATING
+from pmstream.core.state import check_version
 from pmstream.core.turn import Turn
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Halt",
     "Input",
     "Outcome",
+    "Reply",
     "Routing",
     "Step",
     "Take",
@@ -38,101 +41,6 @@ __all__ = [
     "route",
     "step",
 ]
-
-
-class Dropped(Struct, frozen=True):
-    """interested() failed and error() answered Skip; `error` is type and text."""
-
-    error: str
-
-
-class DeadLetter(Struct, frozen=True):
-    """interested() failed and error() answered Park: an operator shall look at the event."""
-
-    reason: str
-    error: str
-
-
-class Routing(Struct, frozen=True):
-    """Where an event goes; nowhere when `route` is None.
-
-    Attributes:
-        route: what it means to the instances.
-        ids: their process UUIDs, distinct, in order.
-        failure: what to do instead, when interested() failed.
-    """
-
-    route: Route | None = None
-    ids: list[str] = field(default_factory=list)
-    failure: Dropped | DeadLetter | Halt | None = None
-
-
-class Arrived(Struct, frozen=True):
-    """A routed event was read; `event` is its decoded value, None when not decoded yet."""
-
-    routed: Routed
-    event: Any = None
-
-
-class Due(Struct, frozen=True):
-    """A due entry came due: a hint, checked against the instance. `kind`: retry or drain."""
-
-    kind: str
-
-
-class Waiting(Struct, frozen=True):
-    """The backlog entry that the last step told to take."""
-
-    entry: Entry
-
-
-Input = Arrived | Due | Waiting
-"""All that `step` works on."""
-
-
-class Take(StrEnum):
-    """Which backlog entry the shell is to hand to `step` next."""
-
-    FIRST = "first"
-    CREATING = "creating"
-
-
-class Step(Struct, frozen=True, kw_only=True):
-    """The work of one input.
-
-    Attributes:
-        instance: the instance after it; None is: no record.
-        commands: encoded, with ids, to emit in order.
-        put: a backlog entry to write.
-        taken: sequence number of the backlog entry that this step consumed, to delete.
-        take: hand this backlog entry to `step` next, if there is one.
-        halt: stop the process manager; then nothing of this input counts.
-        outcome: what happened.
-    """
-
-    instance: Instance | None
-    outcome: Outcome
-    commands: tuple[Emitted, ...] = ()
-    put: Entry | None = None
-    taken: int | None = None
-    take: Take | None = None
-    halt: Halt | None = None
-
-
-def route(callbacks: Callbacks, event: Any, metadata: Metadata, now: int) -> Routing:
-    """Asks interested() where an event goes; never raises for what the author's code did.
-
-    Args:
-        callbacks: of the process manager.
-        event: its decoded value.
-        metadata: of the event; without a process UUID.
-        now: milliseconds since the epoch.
-    """
-    try:
-        resolved = resolve(callbacks.interested(event, metadata), callbacks.fan_out_limit)
-    except Exception as error:  # noqa: BLE001 - the author's code
-        return _unrouted(callbacks, error, event, metadata, now)
-    return Routing() if resolved is None else Routing(*resolved)
 
 
 def step(
@@ -152,60 +60,109 @@ def step(
         now: milliseconds since the epoch.
         coder: the bytes of messages.
         max_state_bytes: limit of the state, and of a failure's context.
+
+    Raises:
+        StateNewer: newer code wrote the instance; nothing may be done with it here.
     """
+    check_version(instance, callbacks)
     event: Any = None
     work: Work | None = None
+    cause: Cause
     if isinstance(input, Arrived):
         if instance is not None and _must_queue(instance, input.routed):
-            return _queue(instance, input.routed)
-        routed, event = input.routed, input.event
-    elif isinstance(input, Due):
-        work = _due_work(instance, input, now)
-        if work is None:
-            return _hint(instance, input)
-        routed = work.input
-    else:
+            return _queue(instance, input.routed, now)
+        cause, event = input.routed, input.event
+    elif isinstance(input, Waiting):
         work = input.entry.work
-        routed = work.input
+        cause = work.input
+    else:
+        found = _called_for(instance, input, now)
+        if isinstance(found, Step):
+            return found
+        cause, work = found
     if isinstance(input, Waiting) and input.entry.work.wait is Wait.OPERATOR:
-        life = instance if instance is not None and instance.exists else None
+        life = instance if instance is not None and instance.status is not Status.ABSENT else None
         result = Result(Outcome.PARKED, life, work=work)
     else:
-        turn = Turn(callbacks, routed, event, work, now, coder, max_state_bytes)
-        result = run(turn, instance)
+        turn = Turn(callbacks, cause, event, work, now, coder, max_state_bytes)
+        result = _run(turn, instance, input)
     return _settle(instance, input, result, now)
 
 
-def _must_queue(instance: Instance, routed: Routed) -> bool:
+def _run(turn: Turn, instance: Instance | None, input: Input) -> Result:
+    reply = input if isinstance(input, Reply) else None
+    if reply is not None or (isinstance(input, Due) and input.kind is DueKind.REPLY):
+        assert instance is not None, "a command is awaited"
+        assert turn.work is not None, "a command is awaited"
+        return replied(turn, instance, turn.work, reply)
+    return run(turn, instance)
+
+
+def _must_queue(instance: Instance, cause: Cause) -> bool:
     """Whether something is before it that it may not pass."""
     work = instance.work
     if work is None:
         return instance.backlog.size > 0
-    return not (work.not_started and routed.route in CREATING)
+    return not (work.not_started and cause.route in CREATING)
 
 
-def _queue(instance: Instance, routed: Routed) -> Step:
+def _queue(instance: Instance, cause: Cause, now: int) -> Step:
     backlog = instance.backlog
-    entry = Entry(backlog.next, Work(input=routed))
+    work = Work(input=cause)
+    if cause.hold:  # its time counts from now, whenever its turn comes
+        work = Work(input=cause, wait=Wait.START, due=now + cause.hold)
     longer = Backlog(backlog.first, backlog.next + 1, backlog.size + 1)
-    return Step(instance=replace(instance, backlog=longer), outcome=Outcome.QUEUED, put=entry)
-
-
-def _due_work(instance: Instance | None, due: Due, now: int) -> Work | None:
-    work = instance.work if instance is not None else None
-    if due.kind != "retry" or work is None or work.wait is not Wait.RETRY or work.due > now:
-        return None
-    return work
-
-
-def _hint(instance: Instance | None, due: Due) -> Step:
-    """Nothing is due: goes on with draining, or does nothing."""
-    take = _take(instance) if due.kind == "drain" else None
     return Step(
-        instance=instance,
-        outcome=Outcome.IGNORED,
-        take=Take.FIRST if take is Take.FIRST else None,
+        instance=replace(instance, backlog=longer),
+        outcome=Outcome.QUEUED,
+        put=Entry(backlog.next, work),
     )
+
+
+_WAITS = {DueKind.RETRY: Wait.RETRY, DueKind.REPLY: Wait.REPLY, DueKind.START: Wait.START}
+
+
+def _called_for(
+    instance: Instance | None, input: Due | Reply, now: int
+) -> Step | tuple[Cause, Work | None]:
+    """What a reply or a due entry is about; the Step is: nothing, or something simple."""
+    if instance is None:
+        return Step(instance=None, outcome=Outcome.IGNORED)
+    work = instance.work
+    if isinstance(input, Reply):
+        awaited = work is not None and work.wait is Wait.REPLY
+        if work is None or not awaited or work.pending[0].id != input.command_id:
+            return Step(instance=instance, outcome=Outcome.IGNORED)
+        return work.input, work
+    if input.kind is DueKind.TIMER:
+        return _timer(instance, input, now)
+    if input.kind is DueKind.MARKER:
+        return _marker(instance, now)
+    if input.kind is DueKind.DRAIN:
+        take = Take.FIRST if _take(instance) is Take.FIRST else None
+        return Step(instance=instance, outcome=Outcome.IGNORED, take=take)
+    if work is None or work.wait is not _WAITS[input.kind] or work.due > now:
+        return Step(instance=instance, outcome=Outcome.IGNORED)
+    return work.input, work
+
+
+def _timer(instance: Instance, due: Due, now: int) -> Step | tuple[Cause, None]:
+    timers, name = instance.timers, due.name
+    timer = timers.pending.get(name)
+    if timer is None or timer.queued or timer.due > now:
+        return Step(instance=instance, outcome=Outcome.IGNORED)
+    cause = Timed(due.process_uuid, name, timer.due, timer.n, instance.born, timer.correlation_id)
+    if not _must_queue(instance, cause):
+        return cause, None
+    pending = {**timers.pending, name: replace(timer, queued=True)}
+    return _queue(replace(instance, timers=Timers(pending, timers.count)), cause, now)
+
+
+def _marker(instance: Instance, now: int) -> Step:
+    if instance.status is not Status.COMPLETED or instance.until > now:
+        return Step(instance=instance, outcome=Outcome.IGNORED)
+    after = _record(None, instance.work, instance.backlog)
+    return Step(instance=after, outcome=Outcome.IGNORED)
 
 
 def _take(instance: Instance | None) -> Take | None:
@@ -222,7 +179,8 @@ def _settle(instance: Instance | None, input: Input, result: Result, now: int) -
         return Step(instance=instance, outcome=Outcome.HALTED, halt=result.halt)
     work, put, taken = result.work, None, None
     backlog = instance.backlog if instance is not None else _EMPTY
-    passed = instance.work if instance is not None and not isinstance(input, Due) else None
+    own = isinstance(input, Due | Reply)
+    passed = instance.work if instance is not None and not own else None
     if passed is not None:
         if work is None:
             work = _tried_again(passed, now) if result.life is not None else passed
@@ -248,8 +206,10 @@ _ABSENT = Instance(status=Status.ABSENT)
 
 
 def _tried_again(passed: Work, now: int) -> Work:
-    """What waited for a start has it: a retry is due at once, an operator is still awaited."""
-    return replace(passed, due=now) if passed.wait is Wait.RETRY else passed
+    """What waited for a start has it: it is tried at once, unless an operator is awaited."""
+    if passed.wait is Wait.OPERATOR:
+        return passed
+    return replace(passed, wait=Wait.RETRY, due=now)
 
 
 def _without(backlog: Backlog, taken: int, *, passed: bool) -> Backlog:
@@ -270,23 +230,3 @@ def _record(life: Instance | None, work: Work | None, backlog: Backlog) -> Insta
     if life.work is work and life.backlog == backlog:
         return life
     return replace(life, work=work, backlog=backlog)
-
-
-def _unrouted(
-    callbacks: Callbacks, error: Exception, event: Any, metadata: Metadata, now: int
-) -> Routing:
-    context = FailureContext(
-        context={},
-        state=callbacks.state(),
-        last_event=event,
-        metadata=metadata,
-        stage=Stage.INTERESTED,
-        first_failed_at=now,
-        stacktrace=stacktrace(error),
-    )
-    verdict = ask(callbacks, Kind.INTERESTED, error, event, context, max_context_bytes=0)
-    if isinstance(verdict, Halt):
-        return Routing(failure=verdict)
-    if verdict.answer is failure.Park:
-        return Routing(failure=DeadLetter(verdict.reason, describe(error)))
-    return Routing(failure=Dropped(describe(error)))

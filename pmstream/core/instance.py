@@ -1,4 +1,4 @@
-"""The durable record of one process, and the LIFECYCLE it walks.
+"""The durable record of one process.
 
 Rule: one instance is one record; everything else (the due index) is derived from it.
 """
@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from pmstream.core.failure import Stage
-from pmstream.core.messages import Emitted, Routed
+from pmstream.core.messages import Cause, Emitted
 from pmstream.errors import PmstreamError
 
 FORMAT = 1
@@ -28,6 +28,9 @@ class Status(StrEnum):
 
     RUNNING = "running"
     ABSENT = "absent"
+    """Kept for its work or backlog only."""
+    COMPLETED = "completed"
+    """Ended; a marker keeps late events from beginning it anew (`completed_for`)."""
 
 
 _RUNNING = Status.RUNNING
@@ -38,46 +41,8 @@ class Wait(StrEnum):
 
     RETRY = "retry"
     OPERATOR = "operator"
-
-
-class Condition(StrEnum):
-    """Where an instance stands in its life; derived from its record."""
-
-    ABSENT = "absent"
-    IDLE = "idle"
-    RETRYING = "retrying"
-    PARKED = "parked"
-    DRAINING = "draining"
-
-
-LIFECYCLE: dict[Condition, dict[Condition, str]] = {
-    # from: {to: what leads there}
-    Condition.ABSENT: {
-        Condition.IDLE: "an event creates it",
-        Condition.RETRYING: "its first event failed; the answer was Retry",
-        Condition.PARKED: "its first event failed; the answer was Park",
-    },
-    Condition.IDLE: {
-        Condition.RETRYING: "an input failed; the answer was Retry",
-        Condition.PARKED: "an input failed; the answer was Park",
-        Condition.ABSENT: "Stop, or after_command ended it",
-    },
-    Condition.RETRYING: {
-        Condition.IDLE: "the retry succeeded, nothing waits behind",
-        Condition.DRAINING: "the retry succeeded, inputs wait behind",
-        Condition.PARKED: "the retry, or an event that passed it, failed; the answer was Park",
-        Condition.ABSENT: "the input was dropped, or ended an instance that nothing waits for",
-    },
-    Condition.PARKED: {
-        Condition.RETRYING: "an event that creates passed it and failed; the answer was Retry",
-    },
-    Condition.DRAINING: {
-        Condition.IDLE: "the backlog is empty",
-        Condition.RETRYING: "an input from the backlog failed; the answer was Retry",
-        Condition.PARKED: "an input from the backlog failed, or had; the answer was Park",
-        Condition.ABSENT: "an input from the backlog ended it, nothing waits behind",
-    },
-}
+    REPLY = "reply"
+    START = "start"
 
 
 class Work(Struct, frozen=True, array_like=True, kw_only=True):
@@ -87,7 +52,8 @@ class Work(Struct, frozen=True, array_like=True, kw_only=True):
         input: what is being worked on, as it was read.
         stage: where it stands; ROUTING before anything was tried.
         wait: what it waits for; None in the backlog before its first try.
-        due: when a retry is due, milliseconds since the epoch.
+        due: when a retry is due, a reply or a start is no longer waited for; milliseconds since
+            the epoch.
         context: the author's mapping.
         attempts: failures so far.
         first_failed_at: milliseconds since the epoch; 0 before the first failure.
@@ -95,11 +61,13 @@ class Work(Struct, frozen=True, array_like=True, kw_only=True):
         reason: why it was parked.
         command: index of the command that `context` and `attempts` belong to.
         sent: commands that are out and whose after_command is still to run.
+        pending: confirm mode: the command at hand, whose reply is awaited or which is to be sent
+            again, then those behind it.
         not_started: whether it waits because no instance exists; an input that creates one may
             pass it. False as soon as there is an instance.
     """
 
-    input: Routed
+    input: Cause
     stage: Stage = Stage.ROUTING
     wait: Wait | None = None
     due: int = 0
@@ -112,6 +80,34 @@ class Work(Struct, frozen=True, array_like=True, kw_only=True):
     command: int = 0
     sent: tuple[Emitted, ...] = ()
     not_started: bool = False
+    pending: tuple[Emitted, ...] = ()
+
+
+class Timer(Struct, frozen=True, array_like=True, gc=False):
+    """A timer of an instance.
+
+    Attributes:
+        due: milliseconds since the epoch.
+        n: which of the instance's timers it is, in the order they were set.
+        queued: it came due and waits in the backlog, or is being worked on.
+        correlation_id: of the event whose handling set it.
+    """
+
+    due: int
+    n: int
+    queued: bool = False
+    correlation_id: str = ""
+
+
+class Timers(Struct, frozen=True, array_like=True):
+    """An instance's timers by name, and how many it has set in its life."""
+
+    pending: dict[str, Timer] = {}
+    count: int = 0
+
+
+NO_TIMERS = Timers()
+"""Of an instance that has set none."""
 
 
 class Entry(Struct, frozen=True):
@@ -139,8 +135,9 @@ class Instance(Struct, frozen=True, array_like=True, kw_only=True):
         born: position (`topic-partition-offset`) of the event that created it.
         work: what must end before the next input may begin.
         backlog: what waits behind it.
-        timers: place of the timers (another issue); always empty so far.
+        timers: kept until their TimerFired was worked on.
         trace: last sampled span context; None so far.
+        until: when a completed one's marker expires, milliseconds since the epoch.
     """
 
     status: Status
@@ -149,8 +146,9 @@ class Instance(Struct, frozen=True, array_like=True, kw_only=True):
     born: str = ""
     work: Work | None = None
     backlog: Backlog = Backlog()
-    timers: dict[str, tuple[int, int, bool]] = msgspec.field(default_factory=dict)
+    timers: Timers = NO_TIMERS
     trace: bytes | None = None
+    until: int = 0
 
     @property
     def exists(self) -> bool:
@@ -162,35 +160,21 @@ class FormatError(PmstreamError):
     """A durable record was written by a newer version, or is damaged."""
 
 
-def condition(instance: Instance | None) -> Condition:
-    """Tells where the instance stands in LIFECYCLE."""
-    if instance is None:
-        return Condition.ABSENT
-    if instance.work is not None:
-        return Condition.PARKED if instance.work.wait is Wait.OPERATOR else Condition.RETRYING
-    if instance.backlog.size:
-        return Condition.DRAINING
-    return Condition.IDLE if instance.exists else Condition.ABSENT
-
-
-def due(instance: Instance) -> tuple[str, int] | None:
-    """What is to happen to the instance by itself, and when: (kind, milliseconds).
-
-    A retry at its time; draining at once (0), so that a crash in mid-drain goes on.
-    """
-    if instance.work is not None:
-        return ("retry", instance.work.due) if instance.work.wait is Wait.RETRY else None
-    return ("drain", 0) if instance.backlog.size else None
-
-
 _encoder = msgspec.msgpack.Encoder()
 _instance_decoder = msgspec.msgpack.Decoder(Instance)
 _work_decoder = msgspec.msgpack.Decoder(Work)
 
 
+def _calls_for_time(instance: Instance) -> bool:
+    """Whether `lifecycle.coming` may answer anything; cheaper than asking it."""
+    work = instance.work
+    waits = instance.backlog.size > 0 if work is None else work.wait is not Wait.OPERATOR
+    return waits or instance.status is Status.COMPLETED or bool(instance.timers.pending)
+
+
 def dump_instance(instance: Instance) -> bytes:
     """The record's bytes: format, flags, msgpack array."""
-    flags = HAS_DUE if due(instance) is not None else 0
+    flags = HAS_DUE if _calls_for_time(instance) else 0
     return bytes((FORMAT, flags)) + _encoder.encode(instance)
 
 

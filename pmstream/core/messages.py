@@ -5,7 +5,7 @@ Rule: an id comes from its cause, never from chance, so that a repeat makes the 
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
 
@@ -17,10 +17,19 @@ RESERVED_PREFIX = "pm-"
 
 EVENT_ID, CORRELATION_ID, CAUSATION_ID = "event-id", "correlation-id", "causation-id"
 COMMAND_ID, PROCESS_UUID, PROCESS_MANAGER = "command-id", "process-uuid", "process-manager"
+REPLY_TO, REPLY_PARTITION = "reply-to", "reply-partition"
+"""Headers of a command in confirm mode: topic and partition for its reply."""
+
+OUTCOME, ACCEPTED, REJECTED = "outcome", b"accepted", b"rejected"
+"""Header of a reply, and its two values."""
 
 
 class Metadata(Struct, frozen=True, kw_only=True):
     """What is known about the event that a callback receives.
+
+    For a timer that fires: the event that created the process is its place (topic, partition,
+    offset), the correlation id is that of the event whose handling set it, its time is when it
+    was due, and it has no headers.
 
     Attributes:
         process_uuid: the instance that handles it; empty in `interested`.
@@ -49,7 +58,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
     attempt: int = 1
 
 
-class Routed(Struct, frozen=True, array_like=True, gc=False):
+class Routed(Struct, frozen=True, array_like=True, gc=False, tag="event"):
     """One event on its way to one instance, as it was read: durable in inbox, work and backlog.
 
     Attributes:
@@ -80,6 +89,39 @@ class Routed(Struct, frozen=True, array_like=True, gc=False):
     def cause(self) -> str:
         """The event's position, from which ids are made."""
         return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+class Timed(Struct, frozen=True, array_like=True, gc=False, tag="timer"):
+    """A timer that came due, on its way to its instance: durable in work and backlog.
+
+    Attributes:
+        process_uuid: the instance that set it.
+        name: of the timer.
+        due: when it was due, milliseconds since the epoch.
+        n: which of the instance's timers it is, in the order they were set.
+        born: position (`topic-partition-offset`) of the event that created the instance.
+        correlation_id: of the event whose handling set it.
+    """
+
+    process_uuid: str
+    name: str
+    due: int
+    n: int
+    born: str
+    correlation_id: str
+
+    route: ClassVar[str] = "timer"
+    headers: ClassVar[Headers] = ()
+    hold: ClassVar[int] = 0
+
+    @property
+    def cause(self) -> str:
+        """What ids are made from: unique in the life of the process UUID, also if used again."""
+        return f"{self.born}/timer-{self.name}-{self.n}"
+
+
+Cause = Routed | Timed
+"""What an instance works on."""
 
 
 class Emitted(Struct, frozen=True, array_like=True):
@@ -127,8 +169,10 @@ class Coder(Protocol):
         """Reads back what `encode_command` wrote. Raises Undecodable."""
 
 
-def metadata_of(routed: Routed, process_manager: str, attempt: int = 1) -> Metadata:
+def metadata_of(routed: Cause, process_manager: str, attempt: int = 1) -> Metadata:
     """Tells a callback what is known of the event it receives."""
+    if isinstance(routed, Timed):
+        return _metadata_of_timer(routed, process_manager, attempt)
     headers = dict(routed.headers)
     event_id = _text(headers.get(EVENT_ID)) or routed.cause
     return Metadata(
@@ -147,14 +191,52 @@ def metadata_of(routed: Routed, process_manager: str, attempt: int = 1) -> Metad
     )
 
 
+def _metadata_of_timer(timer: Timed, process_manager: str, attempt: int) -> Metadata:
+    topic, partition, offset = timer.born.rsplit("-", 2)
+    return Metadata(
+        process_uuid=timer.process_uuid,
+        process_manager=process_manager,
+        event_id=f"{timer.process_uuid}/{timer.cause}",
+        correlation_id=timer.correlation_id,
+        causation_id=None,
+        topic=topic,
+        partition=int(partition),
+        offset=int(offset),
+        timestamp=timer.due,
+        headers=MappingProxyType({}),
+        attempt=attempt,
+    )
+
+
 _OURS = frozenset(
-    {EVENT_ID, CORRELATION_ID, CAUSATION_ID, COMMAND_ID, PROCESS_UUID, PROCESS_MANAGER}
+    {
+        EVENT_ID,
+        CORRELATION_ID,
+        CAUSATION_ID,
+        COMMAND_ID,
+        PROCESS_UUID,
+        PROCESS_MANAGER,
+        REPLY_TO,
+        REPLY_PARTITION,
+    }
 )
 
 
-def command_id(routed: Routed, index: int) -> str:
-    """`<process uuid>/<topic>-<partition>-<offset>/<index>`: the same for every repeat."""
-    return f"{routed.process_uuid}/{routed.cause}/{index}"
+def command_id(cause: Cause, index: int) -> str:
+    """`<process uuid>/<cause>/<index>`: the same for every repeat.
+
+    The cause is `<topic>-<partition>-<offset>`, for a timer `<born>/timer-<name>-<n>`.
+    """
+    return f"{cause.process_uuid}/{cause.cause}/{index}"
+
+
+def asked_anew(command: Emitted) -> Emitted:
+    """A rejected command as a new question: `~1`, `~2`, … behind the index of its id."""
+    head, _, tail = command.id.rpartition("/")
+    index, _, times = tail.partition("~")
+    id = f"{head}/{index}~{int(times or 0) + 1}"
+    headers = ((COMMAND_ID, id.encode()), *command.headers[1:])
+    return Emitted(command.topic, command.key, command.value, headers, id)
 
 
 def command_headers(metadata: Metadata, id: str, inherited: Headers) -> Headers:
@@ -169,7 +251,12 @@ def command_headers(metadata: Metadata, id: str, inherited: Headers) -> Headers:
     )
 
 
-def inherited_headers(routed: Routed) -> Headers:
+def reply_headers(topic: str, partition: int) -> Headers:
+    """Headers that tell a service where to reply (confirm mode)."""
+    return ((REPLY_TO, topic.encode()), (REPLY_PARTITION, str(partition).encode()))
+
+
+def inherited_headers(routed: Cause) -> Headers:
     """The event's headers that its commands carry on: all but the ids and pmstream's own."""
     # A list first: a generator would cost more than the headers.
     return tuple(

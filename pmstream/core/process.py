@@ -2,22 +2,30 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from pmstream.core import failure, routing
+from pmstream.core.durations import Duration, milliseconds
 from pmstream.core.failure import FailureContext
 from pmstream.core.messages import Metadata
-from pmstream.core.starting import ORIGIN, StartFrom, start_faults
+from pmstream.core.starting import ORIGIN, StartFrom
 
 S = TypeVar("S", bound=Struct)
 
 LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 """Kafka's rule for topic names, shorter because names are joined."""
+
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+"""From a state's fields in one version to those in the next."""
+
+CONFIRM = "confirm"
+"""The dispatch in which each command waits for its reply."""
 
 
 class AfterCommand(StrEnum):
@@ -44,7 +52,20 @@ class ProcessManager(Generic[S]):
         fan_out_limit: how many processes one event may reach.
         backlog_limit: how many inputs may wait behind one instance.
         max_attempts_per_batch: immediate retries of one input before they become due again.
+        timers_limit: how many timers one instance may have.
         state_version: raise it when the state's fields change their meaning.
+        upcasters: older state_version to a function from its fields (a dict) to those of the next
+            version; called when such a state is read.
+        dispatch: "send": a command is out when the transaction commits; or "confirm": one at a
+            time, each waits for the reply of its service (Commanded's synchronous dispatch).
+        confirm_timeout: how long a reply is waited for, then it is a CommandTimeout.
+        completed_for: how long an ended process leaves a marker that stops late events from
+            beginning it anew; 0 is no marker.
+        event_timeout: how long the callbacks of one input may take together, then they are
+            interrupted and `error` receives EventTimeout; None is no limit.
+        idle_timeout: instances untouched so long leave memory (never the store); None: when the
+            cache is full.
+        consistency: "eventual", or "strong": `pmstream wait` waits for it.
         start_from: where `topics ensure` starts it in a new source topic: "origin", "current",
             {topic: {partition: offset}} (what is not named starts at the origin), or an aware
             datetime: the first event of that time or later.
@@ -59,8 +80,16 @@ class ProcessManager(Generic[S]):
     fan_out_limit: int = 1_000
     backlog_limit: int = 10_000
     max_attempts_per_batch: int = 10
+    timers_limit: int = 1_000
     state_version: int = 1
+    upcasters: Mapping[int, Upcaster] = MappingProxyType({})
     start_from: StartFrom = ORIGIN
+    dispatch: str = "send"
+    confirm_timeout: Duration = 30
+    completed_for: Duration = 0
+    event_timeout: Duration | None = None
+    idle_timeout: Duration | None = None
+    consistency: str = "eventual"
 
     def __init__(self, **options: Any) -> None:
         unknown = sorted(options.keys() - OPTIONS)
@@ -104,8 +133,16 @@ OPTIONS = frozenset(
         "fan_out_limit",
         "backlog_limit",
         "max_attempts_per_batch",
+        "timers_limit",
         "state_version",
+        "upcasters",
         "start_from",
+        "dispatch",
+        "confirm_timeout",
+        "completed_for",
+        "event_timeout",
+        "idle_timeout",
+        "consistency",
     }
 )
 """Options of a process manager: class attributes or keyword arguments of the constructor."""
@@ -114,7 +151,8 @@ OPTIONS = frozenset(
 class Callbacks(Struct, frozen=True):
     """A process manager's callbacks, each with all its parameters, and its options.
 
-    `has_after_command` spares the call for process managers that do not override it.
+    `has_after_command` spares the call for process managers that do not override it. Times are
+    in milliseconds; `confirm_timeout_ms` is 0 when commands are sent without confirmation.
     """
 
     name: str
@@ -127,7 +165,11 @@ class Callbacks(Struct, frozen=True):
     has_after_command: bool
     fan_out_limit: int
     max_attempts_per_batch: int
+    timers_limit: int
     state_version: int
+    upcasters: Mapping[int, Upcaster]
+    confirm_timeout_ms: int
+    completed_for_ms: int
 
 
 def bind(manager: ProcessManager[Any]) -> Callbacks:
@@ -143,75 +185,20 @@ def bind(manager: ProcessManager[Any]) -> Callbacks:
         has_after_command=type(manager).after_command is not ProcessManager.after_command,
         fan_out_limit=manager.fan_out_limit,
         max_attempts_per_batch=manager.max_attempts_per_batch,
+        timers_limit=manager.timers_limit,
         state_version=manager.state_version,
+        upcasters=dict(manager.upcasters),
+        confirm_timeout_ms=(
+            milliseconds(manager.confirm_timeout, "confirm_timeout")
+            if manager.dispatch == CONFIRM
+            else 0
+        ),
+        completed_for_ms=milliseconds(manager.completed_for, "completed_for"),
     )
 
 
-def check(manager: ProcessManager[Any]) -> Iterable[str]:
-    """Yields one sentence for each fault of a process manager's definition."""
-    where = f"process manager {manager.name or type(manager).__name__}"
-    if not (isinstance(manager.name, str) and LEGAL_NAME.fullmatch(manager.name)):
-        yield f"{where}: name {manager.name!r} is not 1 to 100 of letters, digits, '.', '_', '-'"
-    if type(manager).interested is ProcessManager.interested:
-        yield f"{where}: interested() is missing; it tells which process an event concerns"
-    yield from (f"{where}: {fault}" for fault in _state_faults(manager))
-    for fault in (*_callback_faults(manager), *_option_faults(manager)):
-        yield f"{where}: {fault}"
-
-
-_PARAMETERS = {"interested": 2, "handle": 3, "apply": 3, "error": 3, "after_command": 3}
-
-_CHOICES = {
-    "undecodable": ("dead-letter", "stop"),
-    "unknown_schema": ("undecodable", "ignore"),
-}
-
-_NUMBERS = ("fan_out_limit", "backlog_limit", "max_attempts_per_batch", "state_version")
-
-
-def _callback_faults(manager: ProcessManager[Any]) -> Iterable[str]:
-    for callback, most in _PARAMETERS.items():
-        if not any(_takes(getattr(manager, callback), count) for count in (most, most - 1)):
-            yield f"{callback}() cannot be called with {most} or {most - 1} arguments"
-
-
-def _option_faults(manager: ProcessManager[Any]) -> Iterable[str]:
-    default = manager.default_failure
-    if default is not None and not isinstance(default, failure.Answer):
-        yield f"default_failure is {default!r}; it is one of the answers in pmstream.failure"
-    for option, choices in _CHOICES.items():
-        value = getattr(manager, option)
-        if value not in choices:
-            yield f"{option} is {value!r}; it is {' or '.join(map(repr, choices))}"
-    yield from start_faults(manager.start_from)
-    for option in _NUMBERS:
-        value = getattr(manager, option)
-        if type(value) is not int or value < 1:
-            yield f"{option} is {value!r}; it is a whole number of at least 1"
-
-
-def _state_faults(manager: ProcessManager[Any]) -> Iterable[str]:
-    state = getattr(manager, "state", None)
-    if not (isinstance(state, type) and issubclass(state, Struct)):
-        yield "state must be a frozen msgspec.Struct type"
-        return
-    if not state.__struct_config__.frozen:
-        yield f"state {state.__name__} must be frozen: class {state.__name__}(Struct, frozen=True)"
-    required = [each.name for each in msgspec.structs.fields(state) if each.required]
-    for name in required:
-        yield f"state {state.__name__}: field {name} needs a default"
-    if not required:
-        yield from _storing_faults(state)
-
-
-def _storing_faults(state: type[Struct]) -> Iterable[str]:
-    try:
-        msgspec.msgpack.decode(msgspec.msgpack.encode(state()), type=state)
-    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
-        yield f"state {state.__name__} cannot be stored and read back as it begins: {error}"
-
-
-def _takes(callback: Callable[..., Any], count: int) -> bool:
+def takes(callback: Callable[..., Any], count: int) -> bool:
+    """Whether a callback can be called with so many arguments."""
     try:
         inspect.signature(callback).bind(*(None,) * count)
     except TypeError:
@@ -220,7 +207,7 @@ def _takes(callback: Callable[..., Any], count: int) -> bool:
 
 
 def _uniform(callback: Callable[..., Any], most: int) -> Callable[..., Any]:
-    if _takes(callback, most):
+    if takes(callback, most):
         return callback
     if most == 2:
         return lambda first, _last: callback(first)

@@ -8,7 +8,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from pmstream.errors import AlreadyStarted, InvalidRoute, NotStarted
+from pmstream.core.durations import Duration, milliseconds
+from pmstream.core.instance import Status
+from pmstream.errors import AlreadyCompleted, AlreadyStarted, InvalidRoute, NotStarted
 
 MAX_UUID_BYTES = 255
 
@@ -36,15 +38,29 @@ class Continue(Struct, frozen=True):
 
 
 class ContinueExisting(Struct, frozen=True):
-    """Go on with the instance; fail with `NotStarted` when there is none (`:continue!`)."""
+    """Go on with the instance; fail with `NotStarted` when there is none (`:continue!`).
+
+    Args:
+        ids: as in `Start`.
+        hold: how long an early event waits for the start, in order, before it fails so: a
+            timedelta, or seconds.
+    """
 
     ids: str | Iterable[str]
+    hold: Duration = 0
 
 
 class Stop(Struct, frozen=True):
-    """Delete the instance; `handle` and `apply` are not called (Commanded's `:stop`)."""
+    """Delete the instance; `handle` and `apply` are not called (Commanded's `:stop`).
+
+    Args:
+        ids: as in `Start`.
+        hold: how long it waits for the start when it comes early, before it is dropped: a
+            timedelta, or seconds.
+    """
 
     ids: str | Iterable[str]
+    hold: Duration = 0
 
 
 Answer = Start | StartNew | Continue | ContinueExisting | Stop | None | bool
@@ -68,27 +84,37 @@ class Action(StrEnum):
     HANDLE = "handle"
     DELETE = "delete"
     NOTHING = "nothing"
+    LATE = "late"
+    """Ignore, and count as late."""
     FAIL = "fail"
 
 
-ROUTES: dict[tuple[str, bool], tuple[Action, type[Exception] | None]] = {
-    # (route, an instance exists): (action, error that it fails with)
-    (Route.START, False): (Action.CREATE, None),
-    (Route.START, True): (Action.HANDLE, None),
-    (Route.START_NEW, False): (Action.CREATE, None),
-    (Route.START_NEW, True): (Action.FAIL, AlreadyStarted),
-    (Route.CONTINUE, False): (Action.CREATE, None),
-    (Route.CONTINUE, True): (Action.HANDLE, None),
-    (Route.CONTINUE_EXISTING, False): (Action.FAIL, NotStarted),
-    (Route.CONTINUE_EXISTING, True): (Action.HANDLE, None),
-    (Route.STOP, False): (Action.NOTHING, None),
-    (Route.STOP, True): (Action.DELETE, None),
+_ABSENT, _RUNNING, _COMPLETED = Status.ABSENT, Status.RUNNING, Status.COMPLETED
+
+ROUTES: dict[tuple[str, Status], tuple[Action, type[Exception] | None]] = {
+    # (route, what it meets): (action, error that it fails with)
+    (Route.START, _ABSENT): (Action.CREATE, None),
+    (Route.START, _RUNNING): (Action.HANDLE, None),
+    (Route.START, _COMPLETED): (Action.LATE, None),
+    (Route.START_NEW, _ABSENT): (Action.CREATE, None),
+    (Route.START_NEW, _RUNNING): (Action.FAIL, AlreadyStarted),
+    (Route.START_NEW, _COMPLETED): (Action.FAIL, AlreadyCompleted),
+    (Route.CONTINUE, _ABSENT): (Action.CREATE, None),
+    (Route.CONTINUE, _RUNNING): (Action.HANDLE, None),
+    (Route.CONTINUE, _COMPLETED): (Action.LATE, None),
+    (Route.CONTINUE_EXISTING, _ABSENT): (Action.FAIL, NotStarted),
+    (Route.CONTINUE_EXISTING, _RUNNING): (Action.HANDLE, None),
+    (Route.CONTINUE_EXISTING, _COMPLETED): (Action.LATE, None),
+    (Route.STOP, _ABSENT): (Action.NOTHING, None),
+    (Route.STOP, _RUNNING): (Action.DELETE, None),
+    (Route.STOP, _COMPLETED): (Action.NOTHING, None),
 }
 
-CREATING = frozenset(
-    route for (route, exists), (action, _) in ROUTES.items() if action is Action.CREATE
-)
-"""Routes that create a missing instance; they pass an input that waits for `NotStarted`."""
+HOLDABLE = frozenset({Route.CONTINUE_EXISTING, Route.STOP})
+"""Routes that may say `hold`: without an instance they wait so long before their cell counts."""
+
+CREATING = frozenset(route for (route, _), (action, _) in ROUTES.items() if action is Action.CREATE)
+"""Routes that create a missing instance; they pass an input that waits for one."""
 
 _NAMES: dict[type, Route] = {
     Start: Route.START,
@@ -99,15 +125,15 @@ _NAMES: dict[type, Route] = {
 }
 
 
-def resolve(answer: object, fan_out_limit: int) -> tuple[Route, list[str]] | None:
-    """Turns what `interested` answered into a route and distinct process UUIDs, in order.
+def resolve(answer: object, fan_out_limit: int) -> tuple[Route, list[str], int] | None:
+    """Turns what `interested` answered into a route, distinct process UUIDs in order, and a hold.
 
     Args:
         answer: what the author's code returned.
         fan_out_limit: how many process UUIDs one event may reach.
 
     Returns:
-        None when the event is to be ignored.
+        None when the event is to be ignored; the hold is in milliseconds.
 
     Raises:
         InvalidRoute: the answer is none of `Answer`, an id is illegal, or there are too many.
@@ -121,10 +147,11 @@ def resolve(answer: object, fan_out_limit: int) -> tuple[Route, list[str]] | Non
             "ContinueExisting, Stop, or None"
         )
     ids = answer.ids  # type: ignore[attr-defined]
+    hold = _hold(route, answer.hold) if route in HOLDABLE else 0  # type: ignore[attr-defined]
     if isinstance(ids, str):
-        return route, [check_uuid(ids)]
+        return route, [check_uuid(ids)], hold
     distinct = _distinct(route, ids, fan_out_limit)
-    return (route, distinct) if distinct else None
+    return (route, distinct, hold) if distinct else None
 
 
 def check_uuid(uuid: object) -> str:
@@ -143,6 +170,13 @@ def check_uuid(uuid: object) -> str:
             f"process UUID {uuid[:80]!r} has {size} bytes; it needs 1 to {MAX_UUID_BYTES}, no NUL"
         )
     return str.__str__(uuid)  # an Enum's member, say, is a subclass
+
+
+def _hold(route: Route, hold: object) -> int:
+    try:
+        return milliseconds(hold, "hold")
+    except (TypeError, ValueError) as error:
+        raise InvalidRoute(f"{route}: {error}") from None
 
 
 def _distinct(route: Route, ids: object, fan_out_limit: int) -> list[str]:

@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from pmstream.core.answering import text
+from pmstream.core.instance import Instance
 from pmstream.core.process import Callbacks
-from pmstream.errors import StateInvalid
+from pmstream.errors import StateInvalid, StateNewer
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -41,19 +42,40 @@ def dump_state(state: object, declared: type[Struct], limit: int) -> bytes:
     return packed
 
 
-def load_state(packed: bytes, callbacks: Callbacks, version: int = 0) -> Any:
-    """Reads `dump_state`.
+def load_state(packed: bytes, callbacks: Callbacks, version: int) -> Any:
+    """Reads `dump_state`; an older version goes through the upcasters first.
 
     Raises:
         StateInvalid: today's code cannot read it.
     """
     name = callbacks.state.__name__
-    if version > callbacks.state_version:
-        raise StateInvalid(
-            f"state {name} was stored with state_version {version}; this code knows "
-            f"{callbacks.state_version}"
-        )
     try:
+        if version < callbacks.state_version and callbacks.upcasters:
+            packed = _upcast(packed, callbacks, version)
         return _decoder(callbacks.state).decode(packed)
     except Exception as error:
-        raise StateInvalid(f"state {name} cannot be read: {text(error)}") from error
+        raise StateInvalid(
+            f"state {name} of state_version {version} cannot be read: {text(error)}"
+        ) from error
+
+
+def check_version(instance: Instance | None, callbacks: Callbacks) -> None:
+    """Refuses to touch what newer code wrote.
+
+    Raises:
+        StateNewer: the instance's state has a newer version than this code knows.
+    """
+    if instance is not None and instance.state_version > callbacks.state_version:
+        raise StateNewer(
+            f"a state {callbacks.state.__name__} was stored with state_version "
+            f"{instance.state_version}; this code knows {callbacks.state_version}: it was rolled "
+            "back, or the roll-out has not reached this worker yet"
+        )
+
+
+def _upcast(packed: bytes, callbacks: Callbacks, version: int) -> bytes:
+    fields = msgspec.msgpack.decode(packed)
+    for older in range(version, callbacks.state_version):
+        if older in callbacks.upcasters:
+            fields = callbacks.upcasters[older](fields)
+    return _encoder.encode(fields)

@@ -13,9 +13,10 @@ from pmstream.core import failure
 from pmstream.core.answering import Verdict, ask, copy_context, stacktrace, text
 from pmstream.core.failure import FailureContext, Halt, Kind, Stage
 from pmstream.core.instance import Instance, Wait, Work
-from pmstream.core.messages import Coder, Emitted, Routed, metadata_of
+from pmstream.core.messages import Cause, Coder, Emitted, Timed, metadata_of
 from pmstream.core.process import Callbacks
 from pmstream.core.state import load_state
+from pmstream.core.timers import fired
 from pmstream.errors import StateInvalid, Undecodable
 
 UNDECODABLE_DELAY_MS = (1_000, 60_000)
@@ -23,7 +24,14 @@ UNDECODABLE_DELAY_MS = (1_000, 60_000)
 
 
 class Failed(Struct, frozen=True, kw_only=True):
-    """One failure, before `error` is asked; `index` tells which command failed."""
+    """One failure, before `error` is asked.
+
+    Attributes:
+        index: which command failed.
+        pending: commands of the same event behind it.
+        sent: see `Work.sent`.
+        unsent: see `Work.pending`.
+    """
 
     kind: Kind
     stage: Stage
@@ -33,6 +41,7 @@ class Failed(Struct, frozen=True, kw_only=True):
     index: int = 0
     pending: Sequence[Any] = ()
     sent: tuple[Emitted, ...] = ()
+    unsent: tuple[Emitted, ...] = ()
 
 
 class Turn:
@@ -41,6 +50,7 @@ class Turn:
     __slots__ = (
         "attempts",
         "callbacks",
+        "cause",
         "coder",
         "context",
         "event",
@@ -48,7 +58,6 @@ class Turn:
         "max_state_bytes",
         "metadata",
         "now",
-        "routed",
         "subject",
         "tries",
         "work",
@@ -57,7 +66,7 @@ class Turn:
     def __init__(
         self,
         callbacks: Callbacks,
-        routed: Routed,
+        cause: Cause,
         event: Any,
         work: Work | None,
         now: int,
@@ -65,7 +74,7 @@ class Turn:
         max_state_bytes: int,
     ) -> None:
         self.callbacks = callbacks
-        self.routed = routed
+        self.cause = cause
         self.event = event
         self.work = work
         self.now = now
@@ -81,7 +90,7 @@ class Turn:
             self.attempts = work.attempts
             self.first_failed_at = work.first_failed_at
             self.context = work.context
-        self.metadata = metadata_of(routed, callbacks.name, self.attempts + 1)
+        self.metadata = metadata_of(cause, callbacks.name, self.attempts + 1)
 
     def fail(self, failed: Failed) -> Verdict | Work | Halt:
         """Asks `error`; a Verdict says how to go on within this turn, else the turn ends."""
@@ -110,6 +119,10 @@ class Turn:
             self.count_attempt(self.attempts + 1)
         return verdict
 
+    def next_subject(self) -> None:
+        """What failed so far is over: the next thing begins with an empty context."""
+        self.attempts, self.first_failed_at, self.context = 0, 0, {}
+
     def failures(self, stage: Stage, index: int) -> int:
         """How often this very thing has failed so far."""
         return self.attempts if self.subject == (stage, index) else 0
@@ -121,16 +134,19 @@ class Turn:
 
     def decode(self) -> Work | None:
         """Reads the event unless it is at hand; the Work is: wait for a worker that can."""
-        if self.event is None:
+        cause = self.cause
+        if isinstance(cause, Timed):
+            self.event = fired(cause.name, cause.due)
+        elif self.event is None:
             try:
-                self.event = self.coder.decode_event(self.routed)
+                self.event = self.coder.decode_event(cause)
             except Undecodable as error:
                 return self.wait_for_decoder(error)
         return None
 
     def wait_for_decoder(self, error: Undecodable) -> Work:
         """The delay grows with the time already spent; not a failure of the author's code."""
-        work = self.work or Work(input=self.routed)
+        work = self.work or Work(input=self.cause)
         since = work.first_failed_at or self.now
         first, longest = UNDECODABLE_DELAY_MS
         return msgspec.structs.replace(
@@ -166,7 +182,7 @@ class Turn:
 
     def _wait(self, failed: Failed, wait: Wait, due: int = 0, reason: str = "") -> Work:
         return Work(
-            input=self.routed,
+            input=self.cause,
             stage=failed.stage,
             wait=wait,
             due=due,
@@ -178,6 +194,7 @@ class Turn:
             reason=reason,
             command=failed.index,
             sent=failed.sent,
+            pending=failed.unsent,
             not_started=failed.kind is Kind.ROUTE,
         )
 

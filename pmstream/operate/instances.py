@@ -8,7 +8,11 @@ from msgspec import Struct
 
 from pmstream.app import Names
 from pmstream.core import instance
-from pmstream.core.instance import Condition, Instance, Work
+from pmstream.core.instance import (
+    Instance,
+    Work,
+)
+from pmstream.core.lifecycle import Condition, coming, condition
 from pmstream.errors import ConfigurationError
 from pmstream.operate.reading import read_once
 from pmstream.operate.topics import bounds
@@ -127,14 +131,14 @@ def _seen(key: bytes, value: bytes, partition: int) -> Seen:
     work = record.work
     return Seen(
         uuid=key[len(INSTANCE) :].decode(),
-        condition=instance.condition(record),
+        condition=condition(record),
         state=_state(record),
         state_version=record.state_version,
         born=record.born,
         attempts=work.attempts if work else 0,
         error=_error(work),
         reason=work.reason if work else "",
-        due=(instance.due(record) or ("", 0))[1],
+        due=min((each.due for each in coming(record)), default=0),
         waits_for=work.input.cause if work else "",
         backlog=record.backlog.size,
         partition=partition,

@@ -5,11 +5,13 @@ Rule: what exists is never altered. A difference is shown; mending it is an oper
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 
 from pmstream.app import App, Names
 from pmstream.config import Settings
+from pmstream.core.process import CONFIRM, ProcessManager
 from pmstream.errors import Unreachable
 from pmstream.runtime.log import Log, TopicInfo, TopicPartition, TopicSpec
 
@@ -31,6 +33,7 @@ _CHANGELOG = {
     "min.cleanable.dirty.ratio": "0.2",
     "segment.ms": str(_DAY_MS),
 }
+_REPLIES = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
 _DEAD_LETTERS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
 
 _AT_LEAST = frozenset({"max.message.bytes", "min.insync.replicas", "delete.retention.ms"})
@@ -44,6 +47,7 @@ class Role(StrEnum):
     COMMANDS = "commands"
     INBOX = "inbox"
     CHANGELOG = "changelog"
+    REPLIES = "replies"
     DEAD_LETTERS = "dead-letters"
 
 
@@ -107,14 +111,18 @@ def wanted(app: App, log: Log, settings: Settings) -> list[Wanted]:
         names = Names(app.name, manager)
         twins = [existing[name] for name in (names.inbox, names.changelog) if name in existing]
         partitions = twins[0].partitions if twins else count
-        for role, name, config in (
-            (Role.INBOX, names.inbox, _INBOX),
-            (Role.CHANGELOG, names.changelog, _CHANGELOG),
-            (Role.DEAD_LETTERS, names.dead_letters, _DEAD_LETTERS),
-        ):
+        for role, name, config in _own(app.manager(manager), names):
             spec = TopicSpec(name, partitions, {**config, **room, **durable}, copies)
             all_of_them.append(Wanted(role, spec, manager))
     return all_of_them
+
+
+def _own(manager: ProcessManager[Any], names: Names) -> Iterator[tuple[Role, str, dict[str, str]]]:
+    yield Role.INBOX, names.inbox, _INBOX
+    yield Role.CHANGELOG, names.changelog, _CHANGELOG
+    if manager.dispatch == CONFIRM:
+        yield Role.REPLIES, names.replies, _REPLIES
+    yield Role.DEAD_LETTERS, names.dead_letters, _DEAD_LETTERS
 
 
 def plan(app: App, log: Log, settings: Settings, *, create_missing: bool = False) -> Plan:
@@ -221,6 +229,12 @@ def _pair_faults(names: Names, existing: Mapping[str, TopicInfo], log: Log) -> I
             f"{inbox.name} has {inbox.partitions} partitions but {changelog.name} has "
             f"{changelog.partitions}: they must be equal for life; delete the one that was made "
             "wrongly, or repartition offline"
+        )
+    replies = existing.get(names.replies)
+    if inbox and replies and replies.partitions != inbox.partitions:
+        yield (
+            f"{inbox.name} has {inbox.partitions} partitions but {replies.name} has "
+            f"{replies.partitions}: they must be equal; delete {replies.name} and make it anew"
         )
     only = inbox or changelog
     if only and not (inbox and changelog) and records(log, only):

@@ -11,7 +11,13 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec import Struct
 
-from pmstream.core.instance import due, has_due, load_instance
+from pmstream.core.instance import (
+    has_due,
+    load_instance,
+)
+from pmstream.core.lifecycle import (
+    coming,
+)
 from pmstream.errors import PmstreamError
 from pmstream.runtime.log import Committed, Record
 from pmstream.runtime.store import INSTANCE, due_key
@@ -36,7 +42,8 @@ class CommitRecord(Struct, frozen=True, array_like=True, kw_only=True):
         version: of pmstream.
         time: milliseconds since the epoch.
         seen: see `Seen`.
-        orders, replies: positions in those topics (other issues); 0 so far.
+        replies: position in the replies; 0 when there are none.
+        orders: position in the orders (another issue); 0 so far.
     """
 
     format: int = FORMAT
@@ -126,10 +133,9 @@ def with_due(changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]
     local = dict(changes)
     for key, value in changes.items():
         if value is not None and key[:1] == INSTANCE and has_due(value):
-            coming = due(load_instance(value))
-            if coming is not None:
-                kind, time = coming
-                local[due_key(time, key[1:].decode(), kind)] = b""
+            uuid = key[1:].decode()
+            for each in coming(load_instance(value)):
+                local[due_key(uuid, each)] = b""
     return local
 
 

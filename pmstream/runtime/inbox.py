@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from pmstream.core.engine import Routing
 from pmstream.core.messages import RESERVED_PREFIX, Headers, Routed
 from pmstream.core.routing import Route, check_uuid
 from pmstream.errors import InvalidRoute, Undecodable
@@ -46,12 +47,20 @@ def own_headers(headers: Headers) -> Headers:
     return headers
 
 
-def inbox_headers(source: Record, route: Route, index: int, owner: str) -> Headers:
+def inbox_headers(source: Record, routing: Routing, index: int, owner: str) -> Headers:
     """Headers of the inbox record that carries `source` to one instance."""
-    routing = _Routing(
-        route, source.topic, source.partition, source.offset, index, source.timestamp, owner
+    assert routing.route is not None, "an event that goes nowhere"
+    told = _Routing(
+        routing.route,
+        source.topic,
+        source.partition,
+        source.offset,
+        index,
+        source.timestamp,
+        owner,
+        hold=routing.hold,
     )
-    return ((HEADER, _encoder.encode(routing)), *own_headers(source.headers))
+    return ((HEADER, _encoder.encode(told)), *own_headers(source.headers))
 
 
 def read_inbox(record: Record) -> Routed:

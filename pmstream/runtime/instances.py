@@ -4,13 +4,17 @@ from collections.abc import Sequence
 
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Slice
+from pmstream.runtime.follow import Follower
 from pmstream.runtime.log import Consumer, Log, Record, TopicPartition
-from pmstream.runtime.partition import Partition, Setup
+from pmstream.runtime.partition import Partition
 from pmstream.runtime.purge import PURGE_SECONDS, Purge
 from pmstream.runtime.restores import Owned, Place, Restores, Told
+from pmstream.runtime.setup import Setup
 from pmstream.runtime.stage import Load
 from pmstream.runtime.store import StoreCorrupt
 from pmstream.runtime.takeover import Takeover
+
+_REPLIES_AT_ONCE = 2_000
 
 _PINNED_SECONDS = 5.0
 """A silent inbox whose last stable offset stands below its end for so long is looked into."""
@@ -44,6 +48,9 @@ class InstancesStage:
         self._purge = Purge(log, setup.clock, setup.inbox_retention_ms)
         self._restores = Restores(log, setup, place, takeover, told)
         self._owned: dict[int, Owned] = {}
+        confirms = setup.read_reply is not None
+        self._replies = Follower(log, setup.names.replies) if confirms else None
+        self._guard = setup.guard
 
     @property
     def halt(self) -> str:
@@ -52,9 +59,9 @@ class InstancesStage:
 
     @property
     def partitions(self) -> list[Partition]:
-        """Those that run, on a store that is whole."""
+        """Those that run, on a store that is whole, with code that may."""
         running = [each.running for each in self._owned.values() if each.running is not None]
-        return [each for each in running if not each.damaged]
+        return [each for each in running if not (each.damaged or each.refused)]
 
     # Ownership
 
@@ -72,6 +79,7 @@ class InstancesStage:
         """Lets go of partitions and what they staged."""
         for each in partitions:
             owned = self._owned.pop(each.partition, None)
+            self._unfollow(each.partition)
             if owned is not None and owned.store is not None:
                 owned.store.close()
                 self._told("dropped", owned.number, "given up, or lost")
@@ -85,12 +93,19 @@ class InstancesStage:
         for owned in self._owned.values():
             if owned.running is not None:
                 consumer.pause([owned.running.source])
+                self._unfollow(owned.number)
                 owned.reset()
+
+    def _unfollow(self, number: int) -> None:
+        if self._replies is not None:
+            self._replies.leave(number)
 
     def close(self) -> None:
         """Closes stores and the reader."""
         self.dropped_all()
         self._restores.close()
+        if self._replies is not None:
+            self._replies.close()
 
     # Readiness
 
@@ -105,6 +120,19 @@ class InstancesStage:
         for owned in self._owned.values():
             if owned.running is not None:
                 self._tend(owned, owned.running, consumer, now)
+        if self._replies is not None:
+            self._take_replies(self._replies)
+
+    def _take_replies(self, replies: Follower) -> None:
+        replies.follow({each.number: each.replies for each in self.partitions})
+        for record in replies.read(_REPLIES_AT_ONCE):
+            owned = self._owned.get(record.partition)
+            if owned is not None and owned.running is not None:
+                owned.running.take_reply(record)
+        for each in self.partitions:
+            if not each.replies_live:
+                position = replies.position(each.number)
+                each.replies_live = position is not None and position >= each.replies_end
 
     def _rebuild_damaged(self, consumer: Consumer) -> None:
         """Empties stores that were found damaged; the changelog fills them again."""
@@ -112,16 +140,22 @@ class InstancesStage:
             part, store = owned.running, owned.store
             if part is not None and store is not None and part.damaged:
                 consumer.pause([part.source])
+                self._unfollow(owned.number)
                 store.wipe(part.damaged)
                 owned.reset()
                 self._told("store emptied", owned.number, part.damaged)
 
     def _tend(self, owned: Owned, part: Partition, consumer: Consumer, now: float) -> None:
-        """Pauses what a full backlog blocks; flushes the store; frees and purges the inbox."""
-        if bool(part.blocked) != owned.paused:
-            owned.paused = bool(part.blocked)
+        """Pauses what may not go on; flushes the store; frees and purges the inbox."""
+        stands = part.refused or part.blocked
+        if bool(stands) != owned.paused:
+            owned.paused = bool(stands)
             (consumer.pause if owned.paused else consumer.resume)([part.source])
-            self._told("blocked" if owned.paused else "unblocked", part.number, part.blocked)
+            what = "refused" if part.refused else "blocked"
+            self._told(what if owned.paused else "unblocked", part.number, stands)
+        if not part.inbox_live:
+            position = consumer.position(part.source)
+            part.inbox_live = position is not None and position >= part.inbox_end
         if now >= owned.flush_at:
             try:
                 part.store.flush()
@@ -163,6 +197,10 @@ class InstancesStage:
             before = part.handled
             part.process(now, before + -(-left // rest))
             left -= part.handled - before
+            if part.handled == before:
+                part.rest(now)
+        if self._guard is not None:
+            self._guard.rest()
 
     def load(self) -> Load:
         """How much is at hand and staged."""
@@ -174,6 +212,7 @@ class InstancesStage:
             staged_bytes=sum(each.size for each in parts),
             busy=len(parts) < len(self._owned),
             due_in_ms=min(dues, default=None),
+            listens=self._replies is not None,
         )
 
     def slices(self, generation: int) -> list[Slice]:

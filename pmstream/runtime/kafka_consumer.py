@@ -16,6 +16,7 @@ from pmstream.runtime.kafka_records import (
     close,
     message_partition,
     named,
+    names_of,
     parse_metadata,
     translate,
 )
@@ -89,7 +90,7 @@ class KafkaConsumer:
             self._client.pause(self._client.assignment())
         elif max_records > 0 and self._halted:
             self._halted = False
-            names = _names(self._client.assignment())
+            names = names_of(self._client.assignment())
             self._flow([name for name in names if name not in self._paused])
         ready = max_records > 0 and any(self._flows(r) for r in self._held)
         message = self._client.poll(0 if ready else timeout)
@@ -131,7 +132,7 @@ class KafkaConsumer:
                 self._raised = raised
 
     def _on_assign(self, client: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
-        names = _names(partitions)
+        names = names_of(partitions)
 
         def take() -> None:
             self._settle(client)
@@ -182,7 +183,7 @@ class KafkaConsumer:
             self._listener.assigned(names)
 
     def _forget(self, partitions: list[ck.TopicPartition]) -> list[TopicPartition]:
-        names = _names(partitions)
+        names = names_of(partitions)
         self._gone.update(names)
         for name in names:
             self._sought.pop(name, None)
@@ -234,7 +235,7 @@ class KafkaConsumer:
         self._held = [r for r in self._held if (r.topic, r.partition) != partition]
 
     def _revive(self, where: ck.TopicPartition) -> None:
-        """A fetch out of range ends a partition, and no seek revives it: assign it anew."""
+        """A fetch out of range ends a partition, no seek revives it: assign it anew."""
         self._client.incremental_unassign([where])
         self._client.incremental_assign([where])
         if self._halted or (where.topic, where.partition) in self._paused:
@@ -267,12 +268,17 @@ class KafkaConsumer:
             return None
         return Membership(generation, token)
 
+    def position(self, partition: TopicPartition) -> int | None:
+        """The offset to be gathered next; None when unknown."""
+        held = (r.offset for r in self._held if (r.topic, r.partition) == partition)
+        return next(held, None) or self._position(partition)
+
     def lag(self, partition: TopicPartition) -> int | None:
         """Offsets between the position and the last known LSO; None when unknown."""
         where = ck.TopicPartition(*partition)
         try:
             _, high = self._client.get_watermark_offsets(where, cached=True)
-            at = self._position(partition)
+            at = self.position(partition)
         except KafkaException:
             return None
         if high < 0 or at is None:
@@ -283,10 +289,6 @@ class KafkaConsumer:
         """Leaves (a dynamic member) or goes silently (a static one). Never raises."""
         self._listener = None
         close(self._client)
-
-
-def _names(partitions: Iterable[ck.TopicPartition]) -> list[TopicPartition]:
-    return [TopicPartition(p.topic, p.partition) for p in partitions]
 
 
 def _not_committed(error: KafkaError | None, partition: TopicPartition) -> LogError:

@@ -1,7 +1,7 @@
 """What librdkafka hands over - messages, statistics, metadata - in the words of the port."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import methodcaller
 from typing import Any
 
@@ -126,3 +126,8 @@ class Ends:
         if known is not None and position <= known.ls_offset < known.hi_offset:
             return known.ls_offset
         return high
+
+
+def names_of(partitions: Iterable[ck.TopicPartition]) -> list[TopicPartition]:
+    """The client's partitions in our words."""
+    return [TopicPartition(each.topic, each.partition) for each in partitions]

@@ -1,10 +1,8 @@
 """The port: what the runtime needs of a log of records, and its words.
 
 Words: the *offset* of a record is where it stands; a *position* is the offset to read next.
-*Committed* is what a group stored, atomically with a transaction. The *last stable offset*
-(LSO) is the first offset of the oldest open transaction, else the end of the log.
-
-How a log may fail is told in `log_errors`.
+*Committed* is what a group stored, atomically with a transaction. The *last stable offset* (LSO)
+is the first offset of the oldest open transaction, else the end. `log_errors`: how it may fail.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,10 +41,7 @@ class Committed(NamedTuple):
 
 
 class Membership(Struct, frozen=True):
-    """A live membership of a group: the guard of a transaction's offsets.
-
-    `token` is the log's own; `generation` counts the group's rebalances.
-    """
+    """A group's live membership, `token` is the log's own; the guard of a transaction's offsets."""
 
     generation: int
     token: object
@@ -141,6 +136,9 @@ class Consumer(Protocol):
 
     def membership(self) -> Membership | None:
         """The membership of this moment; None when the member is in no generation."""
+
+    def position(self, partition: TopicPartition) -> int | None:
+        """The offset to be gathered next, past markers and aborted records; None: unknown."""
 
     def lag(self, partition: TopicPartition) -> int | None:
         """Offsets between the position and the last known LSO (maybe 1 s old); None: unknown."""

@@ -25,11 +25,12 @@ class Overlay:
     Args:
         store: what is committed.
         cache_bytes: for decoded instances, roughly.
+        idle_ms: those untouched so long leave memory; None: only when there is no room.
     """
 
-    def __init__(self, store: Store, cache_bytes: int) -> None:
-        self._store, self._cache_bytes = store, cache_bytes
-        self._cache: dict[str, tuple[Instance, int]] = {}
+    def __init__(self, store: Store, cache_bytes: int, idle_ms: int | None = None) -> None:
+        self._store, self._cache_bytes, self._idle_ms = store, cache_bytes, idle_ms
+        self._cache: dict[str, tuple[Instance, int, int]] = {}
         self._cached_bytes = 0
         self._instances: dict[str, Instance | None] = {}
         self._entries: dict[bytes, bytes | None] = {}
@@ -48,6 +49,14 @@ class Overlay:
             return cached[0]
         record = self._store.get(instance_key(uuid))
         return load_instance(record) if record is not None else None
+
+    def waiting(self, uuid: str, route: str) -> int:
+        """How long the backlog is that an input of that route would wait behind."""
+        instance = self.get(uuid)
+        if instance is None:
+            return 0
+        passes = instance.work is not None and instance.work.not_started and route in CREATING
+        return 0 if passes else instance.backlog.size
 
     def put(self, uuid: str, step: Step) -> None:
         """Takes over what a step made of an instance and its backlog."""
@@ -81,7 +90,12 @@ class Overlay:
         changes.update(self._entries)
         return changes
 
-    def publish(self, changes: dict[bytes, bytes | None]) -> None:
+    @property
+    def cached(self) -> int:
+        """How many decoded instances are in memory."""
+        return len(self._cache)
+
+    def publish(self, changes: dict[bytes, bytes | None], now: int) -> None:
         """The batch is committed: the overlay becomes cache; the oldest leave when it is full."""
         for uuid, instance in self._instances.items():
             gone = self._cache.pop(uuid, None)
@@ -89,11 +103,22 @@ class Overlay:
             record = changes[instance_key(uuid)]
             if instance is not None and record is not None:
                 size = 3 * len(record) + _BYTES_PER_INSTANCE
-                self._cache[uuid] = (instance, size)
+                self._cache[uuid] = (instance, size, now)
                 self._cached_bytes += size
         while self._cached_bytes > self._cache_bytes:
-            self._cached_bytes -= self._cache.pop(next(iter(self._cache)))[1]
+            self._drop_oldest()
         self.forget()
+
+    def drop_idle(self, now: int) -> None:
+        """Instances that nothing has touched for long leave memory."""
+        while self._idle_ms is not None and self._cache:
+            touched = next(iter(self._cache.values()))[2]
+            if now - touched < self._idle_ms:
+                return
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        self._cached_bytes -= self._cache.pop(next(iter(self._cache)))[1]
 
     def forget(self) -> None:
         """Throws the batch away."""

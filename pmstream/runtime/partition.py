@@ -4,50 +4,29 @@ Rule: until a commit is acknowledged everything lives in an overlay that can be 
 failing, retrying, waiting or parked instance holds back itself only.
 """
 
-from collections.abc import Callable, Sequence
-
-from msgspec import Struct
-
-from pmstream.app import Names
 from pmstream.core import engine
-from pmstream.core.engine import Arrived, Coder, Due, Halt, Outcome, Step, Take, Waiting
-from pmstream.core.messages import Routed
-from pmstream.core.process import Callbacks
-from pmstream.core.routing import CREATING
+from pmstream.core.engine import Arrived, Due, Halt, Outcome, Step, Take, Waiting
+from pmstream.core.instance import FormatError
+from pmstream.core.messages import reply_headers
+from pmstream.errors import StateNewer
 from pmstream.runtime.changelog import (
-    COMMIT_KEY,
     Checkpoint,
     CommitRecord,
     Seen,
     dump_checkpoint,
-    dump_commit,
     with_due,
 )
-from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Out
-from pmstream.runtime.log import Committed, Record, TopicPartition
+from pmstream.runtime.dues import Dues
+from pmstream.runtime.log import Record, TopicPartition
 from pmstream.runtime.overlay import Overlay
-from pmstream.runtime.store import Store, StoreCorrupt, split_due_key
+from pmstream.runtime.queue import Queue
+from pmstream.runtime.setup import Setup
+from pmstream.runtime.share import Position, Share, following
+from pmstream.runtime.store import BY_CLOCK_DUE, TIMED_DUE, Store, StoreCorrupt, split_due_key
 
 DRAIN_LIMIT = 100
 """Backlog entries of one instance in one batch, so that a long backlog starves nobody."""
-
-
-class Setup(Struct, frozen=True, kw_only=True):
-    """What all partitions of a worker share."""
-
-    names: Names
-    callbacks: Callbacks
-    coder: Coder
-    read: Callable[[Record, int], Routed | Out | None]
-    clock: Clock
-    owner: str
-    version: str
-    partitions: int
-    backlog_limit: int
-    max_state_bytes: int
-    cache_bytes: int
-    inbox_retention_ms: int
 
 
 class Partition:
@@ -58,36 +37,53 @@ class Partition:
         setup: shared by the worker's partitions.
         store: restored to `checkpoint`.
         position: the inbox offset to handle next.
+        ends: of inbox and replies, seen as it begins to run.
 
     Attributes:
         position: as committed; what is in hand lies above it.
+        replies: likewise, in the replies.
+        inbox_live, replies_live: whether what stood there when it began to run has been taken.
         handled: inputs since the last commit.
         size: bytes to produce, roughly, since the last commit.
         halt: why the process manager is to stop, once an input said so.
         damaged: what is wrong with the store, once that was seen: nothing here counts any more.
+        refused: why this code may not go on here (newer code wrote the state), once that was seen.
         blocked: process UUID of the instance whose full backlog holds the partition back.
         counts: inputs by outcome, since it runs.
     """
 
     def __init__(
-        self, number: int, setup: Setup, store: Store, checkpoint: Checkpoint, position: int
+        self,
+        number: int,
+        setup: Setup,
+        store: Store,
+        checkpoint: Checkpoint,
+        position: int,
+        ends: tuple[int, int] = (0, 0),
     ) -> None:
         self.number, self.store, self._setup = number, store, setup
         self.checkpoint, self.position = checkpoint, position
+        self.replies = checkpoint.last.replies if checkpoint.last is not None else 0
         self.source = TopicPartition(setup.names.inbox, number)
-        self._queue: list[Record] = []
-        self._overlay = Overlay(store, setup.cache_bytes)
-        self._next_due = store.next_due()
-        self.blocked = self.damaged = ""
+        self._queue, self._replies = Queue(position), Queue(self.replies)
+        self._overlay = Overlay(store, setup.cache_bytes, setup.idle_ms)
+        self._clocked, self._timed = Dues(store, BY_CLOCK_DUE), Dues(store, TIMED_DUE)
+        self.inbox_live, self.replies_live = False, setup.read_reply is None
+        self.inbox_end, self.replies_end = ends
+        self.blocked = self.damaged = self.refused = ""
+        confirms = setup.read_reply is not None
+        self._reply_headers = reply_headers(setup.names.replies, number) if confirms else ()
         self.counts: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
-        self.duplicates = 0
+        self.duplicates = self.odd_replies = 0
         self._forget()
 
     def _forget(self) -> None:
         """Begins an empty batch."""
         last = self.checkpoint.last
         self._seen: Seen = dict(last.seen) if last is not None else {}
-        self._cursor = self.handled = self.size = 0
+        self.handled = self.size = 0
+        self._queue.back()
+        self._replies.back()
         self._overlay.forget()
         self._hints: dict[bytes, bytes | None] = {}
         self._out: list[Out] = []
@@ -99,45 +95,85 @@ class Partition:
     @property
     def waiting(self) -> int:
         """Records in hand that are not handled yet."""
-        return len(self._queue) - self._cursor
+        return self._queue.left
 
     def take(self, record: Record) -> None:
         """Puts a gathered record behind the others."""
-        expected = self._queue[-1].offset + 1 if self._queue else self.position
-        if record.offset >= expected:
-            self._queue.append(record)
+        self._queue.put(record)
+
+    def take_reply(self, record: Record) -> None:
+        """Puts a reply behind the others."""
+        self._replies.put(record)
 
     def due_in(self, now: int) -> int | None:
         """Milliseconds until something is due by itself; None when nothing is."""
-        return None if self._next_due is None else max(self._next_due - now, 0)
+        times = [self._clocked.next, self._timed.next if self._may_be_due() else None]
+        coming = [each for each in times if each is not None]
+        return max(min(coming) - now, 0) if coming else None
+
+    def _may_be_due(self) -> bool:
+        """Whether timers and deadlines may go by the clock: no answer to them lies in the log.
+
+        So they may in a partition that a full backlog blocks: a deadline may be what frees it.
+        """
+        caught_up = self.inbox_live and not self._queue.left
+        return self._is_answered() and (caught_up or bool(self.blocked))
+
+    def _is_answered(self) -> bool:
+        return self.replies_live and not self._replies.left
 
     # Handling
 
     def process(self, now: int, room: int) -> None:
-        """Handles due entries, then records, up to `room` inputs or until one halts."""
+        """Handles what is due, replies, then records, up to `room` inputs or until one halts."""
         try:
             self._process(now, room)
         except StoreCorrupt as error:
             self.damaged = str(error)
+        except (StateNewer, FormatError) as error:
+            self.refused = str(error)
+            self.rollback()
 
     def _process(self, now: int, room: int) -> None:
-        self._process_due(now, room)
+        self._process_due(self._clocked, now, now, room)
+        self._process_replies(now, room)
         self._unblock()
-        while self._cursor < len(self._queue) and self.handled < room and not self.halt:
-            if not self._process_record(self._queue[self._cursor], now):
-                return
-            self._cursor += 1
+        while self._queue.left and self._has_room(room):
+            record, due = self._queue.head, self._timed.next
+            if due is not None and due <= record.timestamp and self._is_answered():
+                self._process_due(self._timed, min(record.timestamp, now), now, room)
+            if not self._has_room(room) or not self._process_record(record, now):
+                break
+            self._queue.step()
             self.handled += 1
+        if self._may_be_due():
+            self._process_due(self._timed, now, now, room)
 
-    def _process_due(self, now: int, room: int) -> None:
-        if self._next_due is None or self._next_due > now or self.halt or self.handled >= room:
-            return
-        self._next_due = None  # looked up again when the batch is committed or thrown away
-        for key in self.store.due(now, room - self.handled):
-            _, uuid, kind = split_due_key(key)
-            if not self._step(uuid, Due(kind), now):
+    def _has_room(self, room: int) -> bool:
+        return self.handled < room and self.halt is None
+
+    def _process_due(self, dues: Dues, until: int, now: int, room: int) -> None:
+        """Works on what was due until that time."""
+        while dues.next is not None and dues.next <= until and self._has_room(room):
+            for key in dues.take(until, room - self.handled):
+                uuid, coming = split_due_key(key)
+                if not self._step(uuid, Due(coming.kind, uuid, coming.name), now):
+                    dues.back_to(key)
+                    return
+                self._hints[key] = None
+                self.handled += 1
+
+    def _process_replies(self, now: int, room: int) -> None:
+        read = self._setup.read_reply
+        while read is not None and self._replies.left and self._has_room(room):
+            found = read(self._replies.head, self.number)
+            if isinstance(found, Out):
+                self._out.append(found)
+            elif found is None:
+                self.odd_replies += 1
+            elif not self._step(*found, now):
                 return
-            self._hints[key] = None
+            self._replies.step()
             self.handled += 1
 
     def _process_record(self, record: Record, now: int) -> bool:
@@ -153,7 +189,7 @@ class Partition:
         if mark <= self._seen.get(source, (-1, 0)):
             self.duplicates += 1
             return True
-        if self._is_full(routed):
+        if self._is_full(routed.process_uuid, routed.route):
             self.blocked = routed.process_uuid
             return False
         if not self._step(routed.process_uuid, Arrived(routed), now):
@@ -178,6 +214,8 @@ class Partition:
 
     def _advance(self, uuid: str, input: engine.Input, now: int) -> Step:
         setup = self._setup
+        if setup.guard is not None:
+            setup.guard.begin()
         return engine.step(
             setup.callbacks,
             self._overlay.get(uuid),
@@ -191,46 +229,39 @@ class Partition:
         self._overlay.put(uuid, step)
         self.counts[step.outcome] += 1
         for command in step.commands:
-            self._out.append(Out(command.topic, command.key, command.value, command.headers))
+            headers = command.headers + self._reply_headers
+            self._out.append(Out(command.topic, command.key, command.value, headers))
             self.size += len(command.value)
+
+    def rest(self, now: int) -> None:
+        """Nothing to do: instances that nothing has touched for long leave memory."""
+        self._overlay.drop_idle(now)
 
     # A full backlog
 
-    def _is_full(self, routed: Routed) -> bool:
-        instance = self._overlay.get(routed.process_uuid)
-        if instance is None or instance.backlog.size < self._setup.backlog_limit:
-            return False
-        waits_for_start = instance.work is not None and instance.work.not_started
-        return not (waits_for_start and routed.route in CREATING)
+    def _is_full(self, uuid: str, route: str) -> bool:
+        limit = self._setup.backlog_limit
+        return self._overlay.waiting(uuid, route) >= limit
 
     def _unblock(self) -> None:
-        if self.blocked:
-            instance = self._overlay.get(self.blocked)
-            if instance is None or instance.backlog.size < self._setup.backlog_limit:
-                self.blocked = ""
+        if self.blocked and not self._is_full(self.blocked, ""):
+            self.blocked = ""
 
     # The commit
 
     @property
     def touched(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self._cursor or self._overlay.touched or self._hints)
+        taken = self._queue.taken or self._replies.taken
+        return bool(taken or self._overlay.touched or self._hints)
 
-    def stage(self, generation: int) -> "Share":
+    def stage(self, generation: int) -> Share:
         """Encodes all that happened since the last commit."""
         names, number = self._setup.names, self.number
         self._changes = changes = self._overlay.changes()
-        last = self.checkpoint.last
-        record = CommitRecord(
-            source=self._queue[self._cursor - 1].offset + 1 if self._cursor else self.position,
-            sequence=last.sequence + 1 if last is not None else 1,
-            owner=self._setup.owner,
-            generation=generation,
-            partitions=self._setup.partitions,
-            version=self._setup.version,
-            time=self._setup.clock.now(),
-            seen=self._seen,
-        )
+        seen, replies = self._seen, self._replies.position
+        position = Position(self._queue.position, generation, seen, replies)
+        record = following(self.checkpoint.last, position, self._setup)
         outs = [Out(names.changelog, key, value, (), number) for key, value in changes.items()]
         return Share(self, names.changelog, record, [*self._out, *outs])
 
@@ -243,12 +274,15 @@ class Partition:
         try:
             self.store.write(local, dump_checkpoint(self.checkpoint))
             if len(local) > len(self._changes):
-                self._next_due = self.store.next_due()
+                written = [key for key, value in local.items() if value == b""]
+                self._clocked.committed(written)
+                self._timed.committed(written)
         except StoreCorrupt as error:
             self.damaged = str(error)  # the changelog has it all
-        self._overlay.publish(self._changes)
-        del self._queue[: self._cursor]
-        self.position = record.source
+        self._overlay.publish(self._changes, now)
+        self._queue.commit()
+        self._replies.commit()
+        self.position, self.replies = record.source, record.replies
         halt = self.halt
         self._forget()
         self.halt = halt
@@ -257,26 +291,7 @@ class Partition:
         """Nothing since the last commit counts: it will be handled again."""
         self._forget()
         try:
-            self._next_due = self.store.next_due()
+            self._clocked.again()
+            self._timed.again()
         except StoreCorrupt as error:
             self.damaged = str(error)
-
-
-class Share:
-    """A partition's share of one transaction (`commit.Slice`)."""
-
-    def __init__(
-        self, partition: Partition, changelog: str, record: CommitRecord, records: Sequence[Out]
-    ) -> None:
-        self._partition, self._record = partition, record
-        self.source = partition.source
-        self.position = Committed(record.source, str(record.sequence))
-        self.records = records
-        self.commit_record: Out | None = Out(
-            changelog, COMMIT_KEY, dump_commit(record), (), partition.number
-        )
-
-    def acknowledged(self, offset: int | None) -> None:
-        """Passes the acknowledgement on to the partition."""
-        assert offset is not None, "a committed transaction without its commit record's offset"
-        self._partition.acknowledged(self._record, offset)

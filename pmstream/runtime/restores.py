@@ -12,8 +12,9 @@ from pmstream.errors import Stopped
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Consumer, Log, Reader, Record, TopicPartition
 from pmstream.runtime.log_errors import Again, PositionLost
-from pmstream.runtime.partition import Partition, Setup
+from pmstream.runtime.partition import Partition
 from pmstream.runtime.restore import CHUNK_RECORDS, Restore, Verdict
+from pmstream.runtime.setup import Setup
 from pmstream.runtime.store import Caches, Store, StoreCorrupt
 from pmstream.runtime.takeover import Takeover
 
@@ -186,9 +187,12 @@ class Restores:
                 "what they were, then set the group's position"
             )
         assert store is not None, "a restore without a store"
+        ends = self._ends(source)
+        if ends is None:
+            return False  # no leader: the next turn asks again
         try:
             running = Partition(
-                owned.number, self._setup, store, restore.checkpoint, restore.position
+                owned.number, self._setup, store, restore.checkpoint, restore.position, ends
             )
         except StoreCorrupt as error:
             restore.start_again(str(error))
@@ -202,6 +206,17 @@ class Restores:
         self._told("running", owned.number, f"{restore.records} records restored")
         self._free_previous(restore)
         return True
+
+    def _ends(self, source: TopicPartition) -> tuple[int, int] | None:
+        """Ends of inbox and replies: what stands before them comes before any deadline."""
+        inbox, replies = self._log.end(source, stable=False), 0
+        if self._setup.read_reply is not None:
+            there = TopicPartition(self._setup.names.replies, source.partition)
+            end = self._log.end(there, stable=False)
+            if end is None:
+                return None
+            replies = end
+        return None if inbox is None else (inbox, replies)
 
     def _free_previous(self, restore: Restore) -> None:
         """Ends what a dead previous owner may have open in command topics (protocol §4 b)."""

@@ -2,22 +2,28 @@
 
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from pmstream.app import App, Names
 from pmstream.config import Settings
 from pmstream.core import process
+from pmstream.core.durations import milliseconds
 from pmstream.core.messages import Routed
+from pmstream.core.process import CONFIRM, Callbacks, ProcessManager
 from pmstream.errors import ConfigurationError, Stopped, Undecodable
-from pmstream.runtime import partition, router
+from pmstream.runtime import router
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Out, Probe
+from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import read_inbox, where
 from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.log import Log, Record, TopicInfo
 from pmstream.runtime.murmur2 import murmur2_partition
+from pmstream.runtime.replies import reply_reader
 from pmstream.runtime.restores import Place, Told
 from pmstream.runtime.router import RouterStage, dead_letter
+from pmstream.runtime.setup import Setup
 from pmstream.runtime.sources import Positions
 from pmstream.runtime.stage import Stage
 from pmstream.runtime.takeover import Takeover
@@ -66,7 +72,7 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
         positions = Positions(log, identity.group, setup.topic_ids, takeover, clock)
         stage = RouterStage(setup, positions, told)
     else:
-        _needed(topics, names, names.inbox, names.changelog, names.dead_letters, *app.commands)
+        _needed(topics, names, *_instances_topics(app, names))
         place = _place(names, name, log, topics, settings)
         stage = InstancesStage(
             log,
@@ -88,11 +94,29 @@ def _needed(topics: dict[str, TopicInfo], names: Names, *wanted: str) -> None:
         )
 
 
+def _instances_topics(app: App, names: Names) -> list[str]:
+    own = [names.inbox, names.changelog, names.dead_letters]
+    if app.manager(names.process_manager).dispatch == CONFIRM:
+        own.append(names.replies)
+    return [*own, *app.commands]
+
+
+def _guarded(manager: ProcessManager[Any]) -> tuple[Callbacks, Guard | None]:
+    """The callbacks, watched if they have an event_timeout."""
+    callbacks = process.bind(manager)
+    if manager.event_timeout is None:
+        return callbacks, None
+    guard = Guard(milliseconds(manager.event_timeout, "event_timeout") / 1000)
+    return guard.bind(callbacks), guard
+
+
 def _router_setup(app: App, names: Names, owner: str, topics: dict[str, TopicInfo]) -> router.Setup:
     manager = app.manager(names.process_manager)
+    callbacks, guard = _guarded(manager)
     return router.Setup(
         names=names,
-        callbacks=process.bind(manager),
+        callbacks=callbacks,
+        guard=guard,
         codec=Codec(app),
         topic_ids={topic: topics[topic].id for topic in app.events},
         undecodable=manager.undecodable,
@@ -108,12 +132,17 @@ def _partition_setup(
     topics: dict[str, TopicInfo],
     settings: Settings,
     clock: Clock,
-) -> partition.Setup:
+) -> Setup:
     manager = app.manager(names.process_manager)
     partitions = topics[names.inbox].partitions
-    return partition.Setup(
+    callbacks, guard = _guarded(manager)
+    confirms, idle = manager.dispatch == CONFIRM, manager.idle_timeout
+    return Setup(
         names=names,
-        callbacks=process.bind(manager),
+        callbacks=callbacks,
+        guard=guard,
+        read_reply=reply_reader(names.replies, partitions) if confirms else None,
+        idle_ms=None if idle is None else milliseconds(idle, "idle_timeout"),
         coder=Codec(app, max_message_bytes=settings.max_message_bytes),
         read=_reader(names, partitions, clock),
         clock=clock,
@@ -131,6 +160,12 @@ def _place(
     names: Names, name: str, log: Log, topics: dict[str, TopicInfo], settings: Settings
 ) -> Place:
     inbox, changelog = topics[names.inbox], topics[names.changelog]
+    replies = topics.get(names.replies)
+    if replies is not None and replies.partitions != inbox.partitions:
+        raise ConfigurationError(
+            f"{inbox.name} has {inbox.partitions} partitions but {replies.name} has "
+            f"{replies.partitions}: they must be equal; delete {replies.name} and make it anew"
+        )
     if inbox.partitions != changelog.partitions:
         raise ConfigurationError(
             f"{inbox.name} has {inbox.partitions} partitions but {changelog.name} has "

@@ -6,6 +6,7 @@ source topic's id, and how many records in a row could not be decoded.
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from pmstream.core.process import Callbacks
 from pmstream.errors import Undecodable
 from pmstream.runtime.codec import Codec, Undeclared, UnknownSchema
 from pmstream.runtime.commit import Out, Slice
+from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import inbox_headers, own_headers, where
 from pmstream.runtime.log import Consumer, Record, TopicPartition
 from pmstream.runtime.sources import Positions, Share, Source
@@ -36,6 +38,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     Attributes:
         names: topics and groups of the process manager.
         callbacks: of the process manager.
+        guard: interrupts the author's code; None without `event_timeout`.
         codec: of the app.
         topic_ids: source topic to its id.
         undecodable, unknown_schema: options of the process manager.
@@ -44,6 +47,7 @@ class Setup(Struct, frozen=True, kw_only=True):
 
     names: Names
     callbacks: Callbacks
+    guard: Guard | None
     codec: Codec
     topic_ids: Mapping[str, str]
     undecodable: str
@@ -130,6 +134,8 @@ class RouterStage:
                 if self._route(source, source.queue[source.cursor], now):
                     source.cursor += 1
                 share, left = share - 1, left - 1
+        if self._setup.guard is not None:
+            self._setup.guard.rest()
 
     def _route(self, source: Source, record: Record, now: int) -> bool:
         """Stages what a record becomes; False when it stops the process manager."""
@@ -150,7 +156,7 @@ class RouterStage:
         if isinstance(event, Undeclared):
             self.ignored += 1
             return True
-        routing = engine.route(self._setup.callbacks, event, self._metadata(record), now)
+        routing = self._ask(event, record, now)
         if isinstance(routing.failure, engine.Halt):
             self.halt = routing.failure.reason
             return False
@@ -161,10 +167,15 @@ class RouterStage:
             self.ignored += 1
             return True
         for index, uuid in enumerate(routing.ids):
-            headers = inbox_headers(record, routing.route, index, self._setup.owner)
+            headers = inbox_headers(record, routing, index, self._setup.owner)
             source.out.append(Out(self._setup.names.inbox, uuid.encode(), record.value, headers))
             source.size += len(record.value)
         return True
+
+    def _ask(self, event: Any, record: Record, now: int) -> engine.Routing:
+        if self._setup.guard is not None:
+            self._setup.guard.begin()
+        return engine.route(self._setup.callbacks, event, self._metadata(record), now)
 
     def _metadata(self, record: Record) -> Metadata:
         routed = Routed(

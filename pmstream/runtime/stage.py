@@ -18,6 +18,7 @@ class Load(Struct, frozen=True):
         staged_bytes: what they will produce.
         busy: whether restores or look-ups are going on.
         due_in_ms: until something is due by itself.
+        listens: whether it reads beside the group, and does not want to wait long for that.
     """
 
     waiting: int
@@ -25,6 +26,7 @@ class Load(Struct, frozen=True):
     staged_bytes: int
     busy: bool
     due_in_ms: int | None = None
+    listens: bool = False
 
 
 class Stage(Protocol):

@@ -25,10 +25,14 @@ from rocksdict import (
     WriteOptions,
 )
 
+from pmstream.core.lifecycle import BY_CLOCK, Coming, DueKind
 from pmstream.errors import Busy, ConfigurationError, PmstreamError
 
 FORMAT = b"pmstream store 1"
-INSTANCE, BACKLOG, DUE, META = b"i", b"q", b"d", b"m"
+INSTANCE, BACKLOG, META = b"i", b"q", b"m"
+BY_CLOCK_DUE, TIMED_DUE = b"d", b"t"
+"""Prefixes of due hints: those that come due by the clock alone, and the others."""
+
 _CHECKPOINT, _IDENTITY = META + b"checkpoint", META + b"identity"
 _WRITE_BUFFER_BYTES = 4 << 20
 _BLOCK_CACHE_BYTES = 64 << 20
@@ -52,15 +56,22 @@ def backlog_key(uuid: str, sequence: int) -> bytes:
     return BACKLOG + uuid.encode() + b"\0" + sequence.to_bytes(8, "big")
 
 
-def due_key(due: int, uuid: str, kind: str) -> bytes:
+def due_key(uuid: str, coming: Coming) -> bytes:
     """Key of a due hint: sorted by time; derived locally, never in the changelog."""
-    return DUE + due.to_bytes(8, "big") + uuid.encode() + b"\0" + kind.encode()
+    prefix = BY_CLOCK_DUE if coming.kind in BY_CLOCK else TIMED_DUE
+    what = f"{uuid}\0{coming.kind}\0{coming.name}"
+    return prefix + coming.due.to_bytes(8, "big") + what.encode()
 
 
-def split_due_key(key: bytes) -> tuple[int, str, str]:
+def split_due_key(key: bytes) -> tuple[str, Coming]:
     """Undoes `due_key`."""
-    uuid, _, kind = key[9:].partition(b"\0")
-    return int.from_bytes(key[1:9], "big"), uuid.decode(), kind.decode()
+    uuid, kind, name = key[9:].decode().split("\0")
+    return uuid, Coming(DueKind(kind), due_of(key), name)
+
+
+def due_of(key: bytes) -> int:
+    """The time in a due hint's key, milliseconds since the epoch."""
+    return int.from_bytes(key[1:9], "big")
 
 
 class Caches:
@@ -155,17 +166,6 @@ class Store:
             raise
         except Exception as error:
             raise _translated(error, self.path) from error
-
-    def due(self, until: int, limit: int) -> list[bytes]:
-        """Keys of due hints up to and including the time `until`, oldest first."""
-        high = DUE + (until + 1).to_bytes(8, "big")
-        return [key for key, _ in self.scan(DUE, high, limit)]
-
-    def next_due(self) -> int | None:
-        """Time of the earliest due hint."""
-        for key, _ in self.scan(DUE, DUE + b"\xff", 1):
-            return split_due_key(key)[0]
-        return None
 
     def flush(self) -> None:
         """Makes what was written survive a kill. Raises StoreFailed."""

@@ -22,6 +22,7 @@ ABORTS_OF_ONE = 3
 """A single input whose transaction aborts so often stops the process manager."""
 
 _IDLE_SECONDS = 0.1
+_LISTENING_SECONDS = 0.005  # a reply is seen between two gathers only
 _AGAIN_SECONDS = 0.01  # a rebalance takes its time: do not handle the same batch at full speed
 _REBUILD_SECONDS = 60.0
 
@@ -151,7 +152,7 @@ class Worker:
         """How long gather may wait for a record, in seconds."""
         if load.waiting and load.staged < self._room:
             return 0.0
-        limits = [0.01 if load.busy else _IDLE_SECONDS]
+        limits = [0.01 if load.busy else _LISTENING_SECONDS if load.listens else _IDLE_SECONDS]
         if load.due_in_ms is not None:
             limits.append(load.due_in_ms / 1000)
         if self._staged_since is not None:

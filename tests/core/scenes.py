@@ -4,7 +4,16 @@ from pmstream.core.engine import Step
 from pmstream.core.messages import Metadata
 from pmstream.core.process import AfterCommand
 from pmstream.core.routing import Route
-from tests.core.kit import Boom, Do, Error, Happened, Scripted, Seen, Shell, WithAfterCommand
+from tests.core.kit import (
+    Boom,
+    Do,
+    Error,
+    Happened,
+    Scripted,
+    Seen,
+    WithAfterCommand,
+)
+from tests.core.shell import Shell
 
 
 def route_fails(error: Error) -> tuple[Shell, Step]:

@@ -7,11 +7,25 @@ import pytest
 from pmstream.core import failure
 from pmstream.core.engine import Outcome
 from pmstream.core.failure import Stage
-from pmstream.core.instance import Condition, Wait
+from pmstream.core.instance import (
+    Wait,
+)
+from pmstream.core.lifecycle import (
+    Condition,
+)
 from pmstream.core.messages import Metadata
 from pmstream.core.process import AfterCommand
 from pmstream.core.routing import Route
-from tests.core.kit import Boom, Do, Error, Happened, Seen, Shell, WithAfterCommand, answers
+from tests.core.kit import (
+    Boom,
+    Do,
+    Error,
+    Happened,
+    Seen,
+    WithAfterCommand,
+    answers,
+)
+from tests.core.shell import Shell
 
 
 class Recorder:

@@ -7,9 +7,23 @@ import pytest
 
 from pmstream.core import failure
 from pmstream.core.engine import Outcome
-from pmstream.core.instance import Condition, Wait
-from tests.core.kit import START, Boom, Do, Happened, Scripted, Seen, Shell, answers
+from pmstream.core.instance import (
+    Wait,
+)
+from pmstream.core.lifecycle import (
+    Condition,
+)
+from tests.core.kit import (
+    START,
+    Boom,
+    Do,
+    Happened,
+    Scripted,
+    Seen,
+    answers,
+)
 from tests.core.scenes import command_fails, event_fails, route_fails
+from tests.core.shell import Shell
 
 
 def test_parking_keeps_the_reason_else_the_error() -> None:

@@ -11,20 +11,18 @@ from pmstream.core.failure import Stage
 from pmstream.core.instance import (
     FORMAT,
     Backlog,
-    Condition,
     FormatError,
     Instance,
     Status,
     Wait,
     Work,
-    condition,
-    due,
     dump_instance,
     dump_work,
     has_due,
     load_instance,
     load_work,
 )
+from pmstream.core.lifecycle import Coming, Condition, DueKind, coming, condition
 from pmstream.core.messages import Emitted
 from pmstream.core.routing import Route
 from tests.core.kit import Happened, routed
@@ -48,26 +46,30 @@ PARKED = Work(input=INPUT, wait=Wait.OPERATOR, reason="look", not_started=True)
 BEHIND = Backlog(4, 9, 3)
 RUNNING, ABSENT = Status.RUNNING, Status.ABSENT
 
-INSTANCES: list[tuple[Instance, Condition, tuple[str, int] | None]] = [
+INSTANCES: list[tuple[Instance, Condition, Coming | None]] = [
     (Instance(status=RUNNING, state=b"\x80", born="t-0-1"), Condition.IDLE, None),
-    (Instance(status=RUNNING, work=RETRY), Condition.RETRYING, ("retry", 99)),
-    (Instance(status=ABSENT, work=RETRY, backlog=BEHIND), Condition.RETRYING, ("retry", 99)),
+    (Instance(status=RUNNING, work=RETRY), Condition.RETRYING, Coming(DueKind.RETRY, 99)),
+    (
+        Instance(status=ABSENT, work=RETRY, backlog=BEHIND),
+        Condition.RETRYING,
+        Coming(DueKind.RETRY, 99),
+    ),
     (Instance(status=ABSENT, work=PARKED, backlog=BEHIND), Condition.PARKED, None),
-    (Instance(status=RUNNING, backlog=BEHIND), Condition.DRAINING, ("drain", 0)),
-    (Instance(status=ABSENT, backlog=BEHIND), Condition.DRAINING, ("drain", 0)),
+    (Instance(status=RUNNING, backlog=BEHIND), Condition.DRAINING, Coming(DueKind.DRAIN, 0)),
+    (Instance(status=ABSENT, backlog=BEHIND), Condition.DRAINING, Coming(DueKind.DRAIN, 0)),
     (Instance(status=ABSENT), Condition.ABSENT, None),
 ]
 
 
 @pytest.mark.parametrize(("instance", "stands", "next_due"), INSTANCES)
 def test_a_record_comes_back_and_tells_what_is_due(
-    instance: Instance, stands: Condition, next_due: tuple[str, int] | None
+    instance: Instance, stands: Condition, next_due: Coming | None
 ) -> None:
     record = dump_instance(instance)
 
     assert load_instance(record) == instance
     assert condition(instance) is stands
-    assert due(instance) == next_due
+    assert coming(instance) == ([] if next_due is None else [next_due])
     assert has_due(record) == (next_due is not None)
 
 

@@ -10,7 +10,17 @@ from pmstream.core.engine import Outcome, Step, route
 from pmstream.core.failure import LEGAL, FailureContext, Kind, Stage
 from pmstream.core.messages import metadata_of
 from pmstream.core.process import bind
-from tests.core.kit import START, Boom, Do, Error, Happened, Scripted, Seen, Shell, answers, routed
+from tests.core.kit import (
+    START,
+    Boom,
+    Do,
+    Error,
+    Happened,
+    Scripted,
+    Seen,
+    answers,
+    routed,
+)
 from tests.core.scenes import (
     after_command_fails,
     apply_fails,
@@ -19,6 +29,7 @@ from tests.core.scenes import (
     final_route_fails,
     route_fails,
 )
+from tests.core.shell import Shell
 
 SCENES: list[tuple[Kind, Callable[[Error], tuple[Shell, Step]]]] = [
     (Kind.ROUTE, route_fails),

@@ -4,9 +4,22 @@ import pytest
 
 from pmstream.core import failure
 from pmstream.core.engine import Due, Outcome, Take, Waiting
-from pmstream.core.instance import Backlog, Condition
+from pmstream.core.instance import (
+    Backlog,
+)
+from pmstream.core.lifecycle import (
+    Condition,
+    DueKind,
+)
 from pmstream.core.routing import Route
-from tests.core.kit import Happened, Scripted, Seen, Shell, answers
+from tests.core.kit import (
+    UUID,
+    Happened,
+    Scripted,
+    Seen,
+    answers,
+)
+from tests.core.shell import Shell
 
 LATER = failure.Retry(delay=1)
 EARLY = Route.CONTINUE_EXISTING
@@ -55,21 +68,21 @@ def test_a_retry_is_not_tried_before_its_time() -> None:
     shell = retrying()
     before = shell.record
 
-    assert shell.step(Due("retry")).outcome is Outcome.IGNORED
+    assert shell.step(Due(DueKind.RETRY, UUID)).outcome is Outcome.IGNORED
 
     assert shell.record == before
 
 
-@pytest.mark.parametrize("kind", ["retry", "drain", "timer"])
-def test_a_hint_about_nothing_is_ignored(kind: str) -> None:
+@pytest.mark.parametrize("kind", DueKind)
+def test_a_hint_about_nothing_is_ignored(kind: DueKind) -> None:
     shell = Shell(Scripted())
 
-    done = shell.step(Due(kind))
+    done = shell.step(Due(kind, UUID))
     assert (done.outcome, done.instance, done.take) == (Outcome.IGNORED, None, None)
 
     shell.arrive(Happened("first"))
     before = shell.record
-    done = shell.step(Due(kind))
+    done = shell.step(Due(kind, UUID))
     assert (done.outcome, done.take) == (Outcome.IGNORED, None)
     assert shell.record == before
 
@@ -78,11 +91,11 @@ def test_draining_goes_on_from_a_hint_and_what_arrives_meanwhile_waits() -> None
     shell = retrying()
     shell.manager.broken = False
     shell.now += 1_000
-    assert shell.step(Due("retry")).take is Take.FIRST  # and the shell stops here
+    assert shell.step(Due(DueKind.RETRY, UUID)).take is Take.FIRST  # and the shell stops here
 
     assert shell.condition is Condition.DRAINING
     assert shell.arrive(Happened("d")).outcome is Outcome.QUEUED
-    assert shell.step(Due("retry")).outcome is Outcome.IGNORED
+    assert shell.step(Due(DueKind.RETRY, UUID)).outcome is Outcome.IGNORED
     assert shell.advance(0) == [Outcome.IGNORED, *[Outcome.HANDLED] * 4]
     assert shell.state == Seen(("first", "failing", "a", "b", "c", "d"))
 
@@ -90,7 +103,7 @@ def test_draining_goes_on_from_a_hint_and_what_arrives_meanwhile_waits() -> None
 def test_a_drain_hint_does_nothing_while_work_waits() -> None:
     shell = retrying()
 
-    done = shell.step(Due("drain"))
+    done = shell.step(Due(DueKind.DRAIN, UUID))
 
     assert (done.outcome, done.take) == (Outcome.IGNORED, None)
 
@@ -131,7 +144,7 @@ def test_an_end_keeps_an_absent_record_for_its_backlog() -> None:
     shell.arrive(Happened("late"), Route.STOP)
     shell.manager.broken = False
     shell.now += 1_000
-    shell.step(Due("retry"))
+    shell.step(Due(DueKind.RETRY, UUID))
 
     entry = shell.entry(Take.FIRST)
     assert entry is not None

@@ -7,9 +7,10 @@ import pytest
 from msgspec import Struct
 
 from pmstream.core import failure, routing
+from pmstream.core.definition import check
 from pmstream.core.failure import FailureContext, Stage
 from pmstream.core.messages import Metadata, metadata_of
-from pmstream.core.process import AfterCommand, ProcessManager, bind, check
+from pmstream.core.process import AfterCommand, ProcessManager, bind
 from tests.core.kit import Do, Happened, Scripted, Seen, routed
 
 EVENT = Happened("it")

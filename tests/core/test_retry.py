@@ -12,21 +12,28 @@ import pytest
 from pmstream.core import failure
 from pmstream.core.engine import Due, Outcome, step
 from pmstream.core.failure import FailureContext, Stage
-from pmstream.core.instance import Condition, Wait
+from pmstream.core.instance import (
+    Wait,
+)
+from pmstream.core.lifecycle import (
+    Condition,
+    DueKind,
+)
 from pmstream.core.routing import Route
 from tests.core.kit import (
     MAX_STATE_BYTES,
     START,
+    UUID,
     Boom,
     Do,
     Happened,
     Scripted,
     Seen,
-    Shell,
     answers,
     counting,
 )
 from tests.core.scenes import after_command_fails, command_fails, event_fails, route_fails
+from tests.core.shell import Shell
 
 
 @pytest.mark.parametrize("scene", [route_fails, event_fails, command_fails, after_command_fails])
@@ -265,6 +272,6 @@ def test_an_author_cannot_change_a_stored_context_in_place() -> None:
     shell, _ = event_fails(error)
     instance = shell.instance
     now = START + 1_000
-    step(shell.callbacks, instance, Due("retry"), now, shell.coder, MAX_STATE_BYTES)
+    step(shell.callbacks, instance, Due(DueKind.RETRY, UUID), now, shell.coder, MAX_STATE_BYTES)
 
     assert instance == shell.instance

@@ -9,29 +9,46 @@ import pytest
 from pmstream.core import failure, routing
 from pmstream.core.engine import DeadLetter, Dropped, Halt, Outcome, Routing, route
 from pmstream.core.failure import Stage
-from pmstream.core.instance import Condition
+from pmstream.core.instance import Status
+from pmstream.core.lifecycle import (
+    Condition,
+)
 from pmstream.core.messages import metadata_of
 from pmstream.core.process import bind
 from pmstream.core.routing import CREATING, ROUTES, Action, Route, resolve
 from pmstream.errors import AlreadyStarted, InvalidRoute, NotStarted
-from tests.core.kit import START, Boom, Happened, Scripted, Seen, Shell, answers, routed
+from tests.core.kit import (
+    START,
+    Boom,
+    Happened,
+    Scripted,
+    Seen,
+    answers,
+    routed,
+)
+from tests.core.shell import Shell
 
 OUTCOMES = {
     Action.CREATE: Outcome.HANDLED,
     Action.HANDLE: Outcome.HANDLED,
     Action.DELETE: Outcome.ENDED,
     Action.NOTHING: Outcome.IGNORED,
+    Action.LATE: Outcome.LATE,
     Action.FAIL: Outcome.SKIPPED,
 }
 
 
-@pytest.mark.parametrize(("route", "exists"), ROUTES)
-def test_an_input_does_what_its_cell_of_routes_says(route: str, exists: bool) -> None:
-    action, error = ROUTES[route, exists]
-    manager = Scripted(answers(failure.Skip()))
+@pytest.mark.parametrize(("route", "status"), ROUTES)
+def test_an_input_does_what_its_cell_of_routes_says(route: str, status: Status) -> None:
+    action, error = ROUTES[route, status]
+    manager = Scripted(answers(failure.Skip()), completed_for=60)
     shell = Shell(manager)
-    if exists:
+    exists = status is Status.RUNNING
+    if status is not Status.ABSENT:
         shell.arrive(Happened("first"))
+    if status is Status.COMPLETED:
+        shell.arrive(Happened("end"), Route.STOP)
+    record = shell.record
 
     done = shell.arrive(Happened("second", ("command",)), Route(route))
 
@@ -47,14 +64,16 @@ def test_an_input_does_what_its_cell_of_routes_says(route: str, exists: bool) ->
         assert manager.contexts[0].state == Seen(before)
         assert not manager.contexts[0].stacktrace
     else:
-        assert shell.record is None
+        assert (shell.record == record) == (action is not Action.DELETE)
+        assert shell.condition is not Condition.IDLE
+        assert shell.state is None
         assert not shell.emitted
 
 
 @pytest.mark.parametrize("route", Route)
-def test_every_route_has_both_cells_and_creates_or_not(route: Route) -> None:
-    assert {exists for each, exists in ROUTES if each == route} == {False, True}
-    assert (route in CREATING) == (ROUTES[route, False][0] is Action.CREATE)
+def test_every_route_has_all_cells_and_creates_or_not(route: Route) -> None:
+    assert {status for each, status in ROUTES if each == route} == set(Status)
+    assert (route in CREATING) == (ROUTES[route, Status.ABSENT][0] is Action.CREATE)
 
 
 def test_an_event_that_finds_no_instance_and_is_skipped_leaves_no_record() -> None:
@@ -121,18 +140,18 @@ class BrokenIds:
         (False, None),
         (routing.Start([]), None),
         (routing.Stop(()), None),
-        (routing.Start("a"), (Route.START, ["a"])),
-        (routing.StartNew("a"), (Route.START_NEW, ["a"])),
-        (routing.Continue("a"), (Route.CONTINUE, ["a"])),
-        (routing.ContinueExisting("a"), (Route.CONTINUE_EXISTING, ["a"])),
-        (routing.Stop("a"), (Route.STOP, ["a"])),
-        (routing.Start(["b", "a", "b"]), (Route.START, ["b", "a"])),
-        (routing.Start(each for each in "ba"), (Route.START, ["b", "a"])),
-        (routing.Start({"c", "a", "b"}), (Route.START, ["a", "b", "c"])),
-        (routing.Start(Colour.RED), (Route.START, ["red"])),
-        (routing.Start([Colour.RED, "red"]), (Route.START, ["red"])),
-        (routing.Start("ü" * 127), (Route.START, ["ü" * 127])),
-        (routing.Start("x" * 255), (Route.START, ["x" * 255])),
+        (routing.Start("a"), (Route.START, ["a"], 0)),
+        (routing.StartNew("a"), (Route.START_NEW, ["a"], 0)),
+        (routing.Continue("a"), (Route.CONTINUE, ["a"], 0)),
+        (routing.ContinueExisting("a"), (Route.CONTINUE_EXISTING, ["a"], 0)),
+        (routing.Stop("a"), (Route.STOP, ["a"], 0)),
+        (routing.Start(["b", "a", "b"]), (Route.START, ["b", "a"], 0)),
+        (routing.Start(each for each in "ba"), (Route.START, ["b", "a"], 0)),
+        (routing.Start({"c", "a", "b"}), (Route.START, ["a", "b", "c"], 0)),
+        (routing.Start(Colour.RED), (Route.START, ["red"], 0)),
+        (routing.Start([Colour.RED, "red"]), (Route.START, ["red"], 0)),
+        (routing.Start("ü" * 127), (Route.START, ["ü" * 127], 0)),
+        (routing.Start("x" * 255), (Route.START, ["x" * 255], 0)),
     ],
 )
 def test_interested_may_answer(answer: object, expected: object) -> None:
@@ -168,7 +187,11 @@ def test_interested_may_not_answer(answer: object, words: str) -> None:
 
 
 def test_a_repeated_id_does_not_count_towards_the_limit() -> None:
-    assert resolve(routing.Start(["a", "b", "c", "a", "b"]), 3) == (Route.START, ["a", "b", "c"])
+    assert resolve(routing.Start(["a", "b", "c", "a", "b"]), 3) == (
+        Route.START,
+        ["a", "b", "c"],
+        0,
+    )
 
 
 def test_an_endless_iterable_of_ids_ends_at_the_limit() -> None:

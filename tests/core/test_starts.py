@@ -4,11 +4,25 @@ import pytest
 
 from pmstream.core import failure
 from pmstream.core.engine import Outcome
-from pmstream.core.instance import FIRST_SEQUENCE, Condition, Wait
+from pmstream.core.instance import (
+    FIRST_SEQUENCE,
+    Wait,
+)
+from pmstream.core.lifecycle import (
+    Condition,
+)
 from pmstream.core.process import AfterCommand
 from pmstream.core.routing import CREATING, Route
 from pmstream.errors import NotStarted
-from tests.core.kit import Error, Happened, Scripted, Seen, Shell, WithAfterCommand, answers
+from tests.core.kit import (
+    Error,
+    Happened,
+    Scripted,
+    Seen,
+    WithAfterCommand,
+    answers,
+)
+from tests.core.shell import Shell
 
 LATER = failure.Retry(delay=1)
 EARLY = Route.CONTINUE_EXISTING

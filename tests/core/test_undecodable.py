@@ -4,8 +4,17 @@ from pmstream.core import failure
 from pmstream.core.engine import Arrived, Outcome
 from pmstream.core.instance import Wait
 from pmstream.core.routing import Route
-from tests.core.kit import START, Happened, Scripted, Seen, Shell, answers, counting, routed
+from tests.core.kit import (
+    START,
+    Happened,
+    Scripted,
+    Seen,
+    answers,
+    counting,
+    routed,
+)
 from tests.core.scenes import after_command_fails, event_fails
+from tests.core.shell import Shell
 
 
 def test_what_cannot_be_decoded_here_waits_without_asking_the_author() -> None:

@@ -11,19 +11,21 @@ from msgspec import Struct
 from pmstream.core import failure
 from pmstream.core.engine import Arrived, Due, Input, Outcome, Step, Waiting, step
 from pmstream.core.failure import FailureContext
-from pmstream.core.instance import load_work
-from pmstream.core.messages import Metadata
+from pmstream.core.instance import Work, load_work
+from pmstream.core.lifecycle import DueKind
+from pmstream.core.messages import Metadata, Routed
 from pmstream.core.process import AfterCommand
 from pmstream.core.routing import Route
 from tests.core.kit import (
     MAX_STATE_BYTES,
+    UUID,
     Boom,
     Do,
     Scripted,
     Seen,
-    Shell,
     WithAfterCommand,
 )
+from tests.core.shell import Shell
 
 
 class Mute(Exception):
@@ -110,8 +112,8 @@ class Walk(Shell):
         """Offsets of the events that wait in the instance or behind it."""
         instance = self.instance
         work = instance.work if instance is not None else None
-        waiting = [load_work(each).input.offset for each in self.backlog.values()]
-        return waiting if work is None else [*waiting, work.input.offset]
+        waiting = [offset_in(load_work(each)) for each in self.backlog.values()]
+        return waiting if work is None else [*waiting, offset_in(work)]
 
     def step(self, input: Input) -> Step:
         before, held = self.instance, self.held()
@@ -149,12 +151,17 @@ class Walk(Shell):
             assert done.instance.work.sent
 
 
+def offset_in(work: Work) -> int:
+    assert isinstance(work.input, Routed)
+    return work.input.offset
+
+
 def offset_of(input: Input, work: Any) -> int:
     if isinstance(input, Arrived):
         return input.routed.offset
     if isinstance(input, Waiting):
-        return input.entry.work.input.offset
-    return work.input.offset if work is not None else -1
+        return offset_in(input.entry.work)
+    return offset_in(work) if work is not None else -1
 
 
 FAILS = st.sampled_from(["", "", "", "apply", "state", "mute", *FAULTS])
@@ -175,9 +182,7 @@ actions: st.SearchStrategy[Action] = st.one_of(
         st.sampled_from([True, True, False]),
     ),
     st.sampled_from([0, 1_000, 60_000]).map(lambda ms: lambda walk: walk.advance(ms)),
-    st.sampled_from(["retry", "drain", "timer"]).map(
-        lambda kind: lambda walk: walk.drain(walk.step(Due(kind)))
-    ),
+    st.sampled_from(DueKind).map(lambda kind: lambda walk: walk.drain(walk.step(Due(kind, UUID)))),
     st.just(lambda walk: setattr(walk.coder, "can_read", not walk.coder.can_read)),
 )
 

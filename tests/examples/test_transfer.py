@@ -62,4 +62,4 @@ def test_the_state_remembers_what_the_next_step_needs(events: int, status: str) 
         instance = after(instance, event, offset).instance
 
     assert instance is not None
-    assert load_state(instance.state, callbacks) == Transfer("alice", "bob", 100, status)
+    assert load_state(instance.state, callbacks, 1) == Transfer("alice", "bob", 100, status)

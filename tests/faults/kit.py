@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pmstream.core.instance import Condition, Instance, condition, load_instance
+from pmstream.core.instance import (
+    Instance,
+    load_instance,
+)
+from pmstream.core.lifecycle import (
+    Condition,
+    condition,
+)
 from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.partition import Partition

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from pmstream import failure
-from pmstream.core.instance import Condition
+from pmstream.core.lifecycle import (
+    Condition,
+)
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pmstream.core.engine import Routing
 from pmstream.core.routing import Route
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.inbox import HEADER, inbox_headers
@@ -115,7 +116,7 @@ def forged(dice: random.Random, model: Record) -> tuple[bytes | None, bytes | No
 def test_f43_m_damaged_inbox_records(good: World) -> None:
     dice = random.Random(44)
     event = Record("world.elsewhere", 3, 0, 0, b"k", b"value")
-    header = inbox_headers(event, Route.START, 0, "owner")
+    header = inbox_headers(event, Routing(Route.START), 0, "owner")
     value = good.codec.encode_event(good.source, Happened(process="p", what="go", n=1))
     model = Record(good.names.inbox, 0, 0, 0, b"model", value, header)
     writer = good.log.writer()

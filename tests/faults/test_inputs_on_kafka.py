@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pmstream.core.instance import Condition
+from pmstream.core.lifecycle import (
+    Condition,
+)
 from pmstream.devkafka import Cluster
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.runtime.log import Committed, TopicPartition, TopicSpec

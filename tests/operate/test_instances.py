@@ -8,13 +8,15 @@ import pytest
 from pmstream.core.failure import Stage
 from pmstream.core.instance import (
     Backlog,
-    Condition,
     Instance,
     Status,
     Wait,
     Work,
     dump_instance,
     dump_work,
+)
+from pmstream.core.lifecycle import (
+    Condition,
 )
 from pmstream.core.messages import Routed
 from pmstream.errors import ConfigurationError

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pmstream.core.instance import Condition, Instance, condition, load_instance
+from pmstream.core.instance import (
+    Instance,
+    load_instance,
+)
+from pmstream.core.lifecycle import (
+    Condition,
+    condition,
+)
 from pmstream.errors import Stopped
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog

@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pmstream.core.lifecycle import Coming, DueKind
 from pmstream.errors import Busy
+from pmstream.runtime.dues import Dues
 from pmstream.runtime.store import (
+    BY_CLOCK_DUE,
+    TIMED_DUE,
     Caches,
     Store,
     backlog_key,
@@ -62,21 +66,55 @@ def test_an_open_store_is_busy(tmp_path: Path) -> None:
 
 def test_due_hints_come_in_order_of_time_and_only_when_due(tmp_path: Path) -> None:
     store = open_store(tmp_path)
-    hints = {due_key(due, f"p{due}", "retry"): b"" for due in (30, 10, 20, 2**40)}
-    store.write(hints, b"c")
-    assert [split_due_key(key)[1] for key in store.due(20, 10)] == ["p10", "p20"]
-    assert [split_due_key(key)[1] for key in store.due(2**41, 3)] == ["p10", "p20", "p30"]
-    assert store.next_due() == 10
+    hints = {retry(due, f"p{due}"): b"" for due in (30, 10, 20, 2**40)}
+    store.write({**hints, due_key("t", Coming(DueKind.TIMER, 15, "it")): b""}, b"c")
+    dues = Dues(store, BY_CLOCK_DUE)
+
+    assert dues.next == 10
+    assert uuids_of(dues.take(20, 10)) == ["p10", "p20"]
+    assert dues.next == 30
+    assert uuids_of(dues.take(2**41, 1)) == ["p30"]
+    dues.again()
+    assert uuids_of(dues.take(2**41, 3)) == ["p10", "p20", "p30"]
+    assert uuids_of(Dues(store, TIMED_DUE).take(20, 10)) == ["t"]
     store.close()
 
 
-@given(uuid=uuids, due=st.integers(0, 2**63), kind=st.sampled_from(["retry", "drain"]))
-def test_a_due_key_is_split_into_what_it_was_made_of(uuid: str, due: int, kind: str) -> None:
-    assert split_due_key(due_key(due, uuid, kind)) == (due, uuid, kind)
+def test_due_hints_that_were_worked_on_are_not_searched_again_and_earlier_ones_are_found(
+    tmp_path: Path,
+) -> None:
+    store = open_store(tmp_path)
+    store.write({retry(due, "p"): b"" for due in (10, 20)}, b"c")
+    dues = Dues(store, BY_CLOCK_DUE)
+    taken = dues.take(10, 10)
+    store.write({**dict.fromkeys(taken), retry(5, "q"): b""}, b"c")
+
+    dues.committed([retry(5, "q")])
+
+    assert dues.next == 5
+    assert uuids_of(dues.take(30, 10)) == ["q", "p"]
+    assert dues.next is None
+    store.close()
+
+
+def retry(due: int, uuid: str) -> bytes:
+    return due_key(uuid, Coming(DueKind.RETRY, due))
+
+
+def uuids_of(keys: list[bytes]) -> list[str]:
+    return [split_due_key(key)[0] for key in keys]
+
+
+@given(
+    uuid=uuids,
+    coming=st.builds(Coming, st.sampled_from(DueKind), st.integers(0, 2**63), st.just("a name")),
+)
+def test_a_due_key_is_split_into_what_it_was_made_of(uuid: str, coming: Coming) -> None:
+    assert split_due_key(due_key(uuid, coming)) == (uuid, coming)
 
 
 @given(one=uuids, other=uuids, sequence=st.integers(0, 2**63))
 def test_no_key_of_one_process_is_a_key_of_another(one: str, other: str, sequence: int) -> None:
-    keys = {instance_key(one), backlog_key(one, sequence), due_key(sequence, one, "retry")}
-    others = {instance_key(other), backlog_key(other, sequence), due_key(sequence, other, "retry")}
+    keys = {instance_key(one), backlog_key(one, sequence), retry(sequence, one)}
+    others = {instance_key(other), backlog_key(other, sequence), retry(sequence, other)}
     assert keys.isdisjoint(others) or one == other

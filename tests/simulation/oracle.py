@@ -11,6 +11,7 @@ from msgspec import Struct
 from pmstream.core import engine, process
 from pmstream.core.engine import Arrived, Due, Entry, Take, Waiting
 from pmstream.core.instance import Instance, Wait, Work, load_instance, load_work
+from pmstream.core.lifecycle import DueKind
 from pmstream.core.messages import Emitted, Headers, Routed, metadata_of
 from pmstream.core.routing import CREATING
 from pmstream.runtime.inbox import read_inbox
@@ -49,7 +50,7 @@ class Model:
         while life.instance is not None and (work := life.instance.work) is not None:
             if work.wait is not Wait.RETRY or work.not_started:
                 return
-            self._advance(life, Due("retry"), work.due)
+            self._advance(life, Due(DueKind.RETRY, routed.process_uuid), work.due)
 
     def _advance(self, life: Life, input: engine.Input, now: int) -> None:
         while True:

@@ -1,6 +1,12 @@
 """I1: a store equals the fold of what is committed up to its checkpoint; no due hint is missing."""
 
-from pmstream.core.instance import due, has_due, load_instance
+from pmstream.core.instance import (
+    has_due,
+    load_instance,
+)
+from pmstream.core.lifecycle import (
+    coming,
+)
 from pmstream.runtime.changelog import load_checkpoint
 from pmstream.runtime.restores import Owned
 from pmstream.runtime.store import INSTANCE, Store, due_key
@@ -31,9 +37,9 @@ def check_store(process: Process, owned: Owned, archive: Archive, *, often: bool
         ),
     )
     for key, value in found.items():
-        coming = due(load_instance(value)) if key[:1] == INSTANCE and has_due(value) else None
-        if coming is not None:
-            hint = due_key(coming[1], key[1:].decode(), coming[0])
+        awaited = coming(load_instance(value)) if key[:1] == INSTANCE and has_due(value) else []
+        for each in awaited:
+            hint = due_key(key[1:].decode(), each)
             demand(store.get(hint) is not None, f"store {number} lacks the due hint {hint!r}")
     return "store checked"
 

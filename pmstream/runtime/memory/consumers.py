@@ -86,6 +86,11 @@ class MemoryConsumer:
         return Membership(member.generation, Token(self._group.name, member.id, self._name))
 
     @hooked
+    def position(self, partition: TopicPartition) -> int | None:
+        """See `Consumer.position`."""
+        return self._positions.get(partition)
+
+    @hooked
     def lag(self, partition: TopicPartition) -> int | None:
         """See `Consumer.lag`."""
         position, log = self._positions.get(partition), self._broker.partition(partition)

@@ -1,0 +1,224 @@
+"""Commands on their way out: encoded, then sent at once or, in confirm mode, one after another.
+
+Rule: every command is encoded before any is sent; in confirm mode those that wait for their turn
+are durable, and the next one goes out only when the one before it was answered.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pmstream.core import failure
+from pmstream.core.after import after_commands, decode, resume_after_commands
+from pmstream.core.answering import Verdict
+from pmstream.core.failure import Halt, Kind, Stage
+from pmstream.core.instance import Instance, Wait, Work
+from pmstream.core.messages import (
+    Emitted,
+    Headers,
+    asked_anew,
+    command_headers,
+    command_id,
+    inherited_headers,
+)
+from pmstream.core.result import Outcome, Result, undone
+from pmstream.core.state import load_state
+from pmstream.core.turn import Failed, Turn
+from pmstream.errors import CommandInvalid, CommandRejected, CommandTimeout, Undecodable
+
+_REST: dict[type, Callable[[list[Any], int, Verdict], tuple[list[Any], int]]] = {
+    # answer: (all commands, index of the failed one) -> the same for what is left to do
+    failure.Retry: lambda todo, at, _: (todo, at),
+    failure.Skip: lambda todo, at, _: (todo, at + 1),
+    failure.SkipContinuePending: lambda todo, at, _: (todo, at + 1),
+    failure.SkipDiscardPending: lambda todo, at, _: (todo[:at], at),
+    failure.ContinueWith: lambda todo, at, verdict: (todo[:at] + verdict.commands, at),
+}
+
+Encoded = list[tuple[Emitted, Any]]
+"""Commands with their ids, and as the author's."""
+
+
+class Reply(Struct, frozen=True):
+    """A service's answer to a command: accepted, or rejected for a reason (plain data)."""
+
+    command_id: str
+    accepted: bool
+    reason: Any = None
+
+
+def dispatch(turn: Turn, waiting: Instance | None, after: Instance, commands: list[Any]) -> Result:
+    """Encodes the commands of an event and sends them, or the first of them.
+
+    Args:
+        turn: of the event.
+        waiting: the instance while the event does not count.
+        after: the instance once it counts.
+        commands: what handle() answered.
+    """
+    out = _encode(turn, after, commands, first=0)
+    if isinstance(out, Work | Halt):
+        return undone(out, waiting)
+    emitted = tuple([command for command, _ in out])
+    if emitted and turn.callbacks.confirm_timeout_ms:
+        turn.next_subject()
+        return _send(turn, after, emitted, 0, ())
+    if not (out and turn.callbacks.has_after_command):
+        return Result(_HANDLED, after, emitted)
+    return after_commands(turn, after, out, 0, emitted)
+
+
+_HANDLED = Outcome.HANDLED
+
+
+def _encode(
+    turn: Turn, after: Instance, todo: list[Any], first: int, unsent: tuple[Emitted, ...] = ()
+) -> Encoded | Work | Halt:
+    """Encodes commands; those that fail go the way that `error` says.
+
+    Args:
+        turn: of the input.
+        after: the instance, the event counted.
+        todo: the author's commands.
+        first: the index of their ids.
+        unsent: what waits instead, when `error` answers that it has to wait.
+    """
+    at, out = 0, Encoded()
+    inherited = inherited_headers(turn.cause) if todo else ()
+    while at < len(todo):
+        try:
+            out.append((_emitted(turn, todo[at], first + len(out), inherited), todo[at]))
+            at += 1
+        except CommandInvalid as error:
+            failed = Failed(
+                kind=Kind.COMMAND,
+                stage=Stage.DISPATCH,
+                error=error,
+                failed=todo[at],
+                state=load_state(after.state, turn.callbacks, after.state_version),
+                index=first + at,
+                pending=todo[at + 1 :],
+                unsent=unsent,
+            )
+            verdict = turn.fail(failed)
+            if not isinstance(verdict, Verdict):
+                return verdict
+            todo, at = _REST[verdict.answer](todo, at, verdict)
+    return out
+
+
+def _emitted(turn: Turn, command: Any, index: int, inherited: Headers) -> Emitted:
+    encoded = turn.coder.encode_command(command)
+    id = command_id(turn.cause, index)
+    if encoded.headers:
+        names = {name for name, _ in encoded.headers}
+        inherited = (*encoded.headers, *(each for each in inherited if each[0] not in names))
+    headers = command_headers(turn.metadata, id, inherited)
+    return Emitted(encoded.topic, encoded.key, encoded.value, headers, id)
+
+
+# Confirm mode
+
+
+def _send(
+    turn: Turn, life: Instance, pending: tuple[Emitted, ...], index: int, sent: tuple[Emitted, ...]
+) -> Result:
+    """The first pending command goes out; the others wait until it is answered."""
+    work = Work(
+        input=turn.cause,
+        stage=Stage.DISPATCH,
+        wait=Wait.REPLY,
+        due=turn.now + (turn.callbacks.confirm_timeout_ms or _DEFAULT_CONFIRM_MS),
+        context=turn.context,
+        attempts=turn.attempts,
+        first_failed_at=turn.first_failed_at,
+        command=index,
+        sent=sent,
+        pending=pending,
+    )
+    return undone(work, life, (pending[0],))
+
+
+_DEFAULT_CONFIRM_MS = 30_000
+"""For commands that were awaited when their process manager stopped using confirm mode."""
+
+
+def send_again(turn: Turn, life: Instance, work: Work) -> Result:
+    """The time of a delayed retry has come."""
+    return _send(turn, life, work.pending, work.command, work.sent)
+
+
+def replied(turn: Turn, life: Instance, work: Work, reply: Reply | None) -> Result:
+    """The awaited command was answered; None is: its time is up."""
+    command = work.pending[0]
+    if reply is not None and reply.accepted:
+        sent = (*work.sent, command) if turn.callbacks.has_after_command else ()
+        return _go_on(turn, life, work.pending[1:], work.command + 1, sent)
+    undecodable = turn.decode()
+    try:
+        failed, *pending = (decode(turn, each) for each in work.pending)
+    except Undecodable as error:
+        undecodable = turn.wait_for_decoder(error)
+    if undecodable is not None:
+        return undone(undecodable, life)
+    again = work.pending
+    if reply is not None:  # a new question; after a timeout the service may have done it already
+        again = (asked_anew(command), *again[1:])
+    verdict = turn.fail(
+        Failed(
+            kind=Kind.COMMAND,
+            stage=Stage.DISPATCH,
+            error=_error(reply, command),
+            failed=failed,
+            state=turn.state_of(life),
+            index=work.command,
+            pending=pending,
+            sent=work.sent,
+            unsent=again,
+        )
+    )
+    if not isinstance(verdict, Verdict):
+        return undone(verdict, life)
+    if verdict.answer is failure.Retry:
+        return _send(turn, life, again, work.command, work.sent)
+    if verdict.answer is failure.ContinueWith:
+        turn.subject = (Stage.DISPATCH, work.command + 1)  # the context goes to the first of them
+        out = _encode(turn, life, verdict.commands, work.command + 1, again)
+        if isinstance(out, Work | Halt):
+            return undone(_as_before(out, work), life)
+        if out:
+            replacements = tuple([each for each, _ in out])
+            return _send(turn, life, replacements, work.command + 1, work.sent)
+    rest = work.pending[1:] if verdict.answer in _PENDING_GO_ON else ()
+    return _go_on(turn, life, rest, work.command + 1, work.sent)
+
+
+_PENDING_GO_ON = frozenset({failure.Skip, failure.SkipContinuePending})
+
+
+def _error(reply: Reply | None, command: Emitted) -> Exception:
+    if reply is None:
+        return CommandTimeout(f"no reply to command {command.id} within confirm_timeout")
+    return CommandRejected(reply.reason)
+
+
+def _as_before(out: Work | Halt, work: Work) -> Work | Halt:
+    """Replacements that cannot be encoded cannot wait: what waits is the command they were for."""
+    if isinstance(out, Halt):
+        return out
+    return replace(out, command=work.command, sent=work.sent)
+
+
+def _go_on(
+    turn: Turn, life: Instance, rest: tuple[Emitted, ...], index: int, sent: tuple[Emitted, ...]
+) -> Result:
+    """Sends the next command; behind the last one it is after_command's turn."""
+    turn.next_subject()
+    if rest:
+        return _send(turn, life, rest, index, sent)
+    if not (sent and turn.callbacks.has_after_command):
+        return Result(_HANDLED, life)
+    turn.work = Work(input=turn.cause, stage=Stage.AFTER_COMMAND, sent=sent)
+    return resume_after_commands(turn, life, turn.work)
