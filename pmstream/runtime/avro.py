@@ -1,12 +1,11 @@
 """Reads `.avsc` files, and Avro bodies into messages and back (only door to fastavro).
 
-Rule: resolving an older writer's schema, checking fields and choosing the fast way are decided
-once for each schema, never for each record.
+Rule: what an older writer's schema needs, how fields are checked and which way is the fast one is
+decided once for each schema, never for each record.
 """
 
-import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 import msgspec
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
-from fastavro.read import SchemaResolutionError
 from fastavro.repository import SchemaRepositoryError
 from fastavro.schema import (
     SchemaParseException,
@@ -26,14 +24,13 @@ from fastavro.schema import (
 from msgspec import Struct
 
 from pmstream.runtime.agreement import is_flat
+from pmstream.runtime.resolution import PARTIAL, aliases, resolve
 from pmstream.runtime.schemas import (
     NATIVE,
     TAG,
     Schema,
     checker,
-    fields_of,
     kind,
-    native,
     natives,
     records,
     recursion,
@@ -92,58 +89,69 @@ def _load(folder: Path, path: Path) -> Schema:
     return Schema(key, parsed["name"], parsed, expand_schema(parsed), bytes.fromhex(crc))
 
 
-def _unresolvable(folder: Path, known: dict[str, Schema]) -> list[str]:
-    faults = []
+def _unresolvable(folder: Path, known: dict[str, Schema]) -> Iterator[str]:
+    heirs = successors(known)
     for old in known.values():
-        new = known.get(old.name)
-        if new is None or new is old:
+        if old.name not in heirs or old.key == old.name:
             continue
-        try:
-            # Zeros are a value of every type: zero, empty, the first branch.
-            schemaless_reader(BytesIO(bytes(1 << 16)), old.parsed, _resolving(new))
-        except SchemaResolutionError as error:
-            path = folder / f"{old.key}.avsc"
-            faults.append(f"{path}: today's {old.name} cannot read it: {_line(error)}")
-        except (ValueError, EOFError):  # a value that zeros cannot spell, a UUID for one
-            continue
-    return faults
+        new = known[heirs[old.name]]
+        for fault in resolve(old.expanded, new.expanded)[1]:
+            if fault.kind not in PARTIAL:
+                place = f"field {fault.path} " if fault.path else "it "
+                path = folder / f"{old.key}.avsc"
+                yield f"{path}: today's {new.name} cannot read it: {place}{fault.said()}"
 
 
-def _resolving(schema: Schema) -> Any:
-    """A reader's schema, its defaults as values: fastavro hands out what the JSON says."""
-    parsed = copy.deepcopy(schema.parsed)
-    named = parsed["__named_schemas"]
-    fields = [field for each in walk(parsed) for field in fields_of(each) if "default" in field]
-    values = [native(field["type"], field["default"], named) for field in fields]
-    for field, value in zip(fields, values, strict=True):
-        field["default"] = value
-    return parsed
+def successors(known: Mapping[str, Schema]) -> dict[str, str]:
+    """The name of a record, today's or an older one, to today's: itself or who has it as alias."""
+    today = [each for each in known.values() if each.key == each.name]
+    older = {alias: each.name for each in today for alias in aliases(each.expanded)}
+    return older | {each.name: each.name for each in today}
 
 
 def reader(written: Schema, wanted: Schema, type_: type[Struct]) -> Read:
     """Makes the function that reads what `written` wrote as a `type_` of schema `wanted`."""
-    source, target = written.parsed, None
     dropped = frozenset() if written is wanted else _dropped(written, wanted)
     if dropped is None:
-        target = _resolving(wanted)
+        return _resolving(written, wanted, type_)
+    source = written.parsed
     unions = (each for each in walk(wanted.expanded) if kind(each) == "union")
     tagged = any(len(records(each)) > 1 for each in unions)
     flat = is_flat(wanted.expanded, type_)
     if flat and not dropped:
         # Positional: keywords cost a tenth of a microsecond and more.
-        return lambda stream: type_(**schemaless_reader(stream, source, target))  # type: ignore[arg-type]
+        return lambda stream: type_(**schemaless_reader(stream, source, None))  # type: ignore[arg-type]
     options: Any = {"return_record_name": tagged, "return_record_name_override": tagged}
     convert = _converting(wanted)
 
     def read(stream: BytesIO) -> Any:
-        fields: Any = schemaless_reader(stream, source, target, **options)
-        for name in dropped or ():
+        fields: Any = schemaless_reader(stream, source, None, **options)
+        for name in dropped:
             del fields[name]
         if flat:
             return type_(**fields)
         return convert(_tagged(fields) if tagged else fields, type_)
 
     return read
+
+
+def _resolving(written: Schema, wanted: Schema, type_: type[Struct]) -> Read:
+    change, _ = resolve(written.expanded, wanted.expanded)
+    raw, convert = parse_schema(_raw(written.parsed)), _converting(wanted)
+    options: Any = {"return_named_type": True}
+
+    def read(stream: BytesIO) -> Any:
+        return convert(change(schemaless_reader(stream, raw, None, **options)), type_)
+
+    return read
+
+
+def _raw(schema: Any) -> Any:
+    """The schema without logical types: what they mean depends on the reader, too."""
+    if isinstance(schema, dict):
+        gone = ("logicalType", "__named_schemas", "__fastavro_parsed__")
+        return {key: _raw(each) for key, each in schema.items() if key not in gone}
+    return [_raw(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def _converting(schema: Schema) -> Callable[[Any, Any], Any]:
@@ -153,11 +161,10 @@ def _converting(schema: Schema) -> Callable[[Any, Any], Any]:
 
 
 def _dropped(old: Schema, new: Schema) -> frozenset[str] | None:
-    """Fields that a reader of `new` drops from `old`; None where Avro must resolve more than that.
+    """Fields that a reader of `new` drops from `old`; None where more must be resolved.
 
-    fastavro resolves anew at each record, which doubles its cost. Where no field changed its
-    type it is enough to drop what is gone: `agreement` saw to it that the type's defaults, which
-    fill what is new, are the schema's.
+    Where no field changed its type it is enough to drop what is gone: `agreement` saw to it that
+    the type's defaults, which fill what is new, are the schema's.
     """
     before = {each["name"]: each["type"] for each in old.expanded["fields"]}
     after = {each["name"]: each["type"] for each in new.expanded["fields"]}

@@ -53,12 +53,13 @@ class AvroTopic:
     ) -> None:
         self._name, self._format, self._size = name, topic.format, _PREFIX[topic.format]
         self._readers: dict[bytes, _Reader | Undeclared] = {}
-        types = {_name(each): each for each in topic.types}
+        types, heirs = {_name(each): each for each in topic.types}, avro.successors(known)
         for schema in sorted(known.values(), key=lambda each: each.key == each.name):
-            each = types.get(schema.name)
+            today = heirs.get(schema.name, schema.name)
+            each = types.get(today)
             entry: _Reader | Undeclared = Undeclared(schema.name)
             if each is not None:
-                entry = _Reader(each.__name__, avro.reader(schema, known[schema.name], each))
+                entry = _Reader(each.__name__, avro.reader(schema, known[today], each))
             self._readers |= dict.fromkeys(_prefixes(schema, topic.format, ids), entry)
         self.writers: dict[type, Writer] = {}
         for each, key in topic.types.items():

@@ -7,6 +7,7 @@ whole in itself, under any name.
 """
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from pmstream.runtime import avro
 from pmstream.runtime.agreement import declared, disagreements
 from pmstream.runtime.avro_topic import AvroTopic, UnknownSchema
 from pmstream.runtime.json_topic import JsonTopic
+from pmstream.runtime.resolution import resolve
 from pmstream.runtime.schemas import Schema
 from pmstream.runtime.wire import Undeclared, Wire, Writer
 
@@ -156,7 +158,25 @@ def _load(app: App) -> tuple[dict[str, Schema], dict[int, str], list[str]]:
     for number, key in ids.items():
         if key not in known:
             faults.append(f"{path}: id {number} names {key}, but there is no {key}.avsc")
-    return known, ids, [*faults, *disagreements(app, known, ids)]
+    faults += [*disagreements(app, known, ids), *_alike(app, known)]
+    return known, ids, faults
+
+
+def _alike(app: App, known: Mapping[str, Schema]) -> Iterator[str]:
+    """Older schemas that differ by a unit only, which no fingerprint tells."""
+    topics = [topic for topic in declared(app).values() if topic.format == "avro"]
+    names = {each.__schema__ for topic in topics for each in topic.types}  # type: ignore[attr-defined]
+    heirs = avro.successors(known)
+    for old in known.values():
+        new = known.get(heirs.get(old.name, ""))
+        if new is None or new.name not in names or old.fingerprint != new.fingerprint:
+            continue
+        for fault in resolve(old.expanded, new.expanded)[1]:
+            if fault.kind == "unit":
+                yield (
+                    f"{app.schemas / old.key}.avsc: field {fault.path} {fault.said()}, and its "
+                    f"fingerprint is that of today's {new.name}: give the field another name"
+                )
 
 
 def _key(writer: Writer, command: Any) -> bytes:

@@ -94,11 +94,11 @@ FILES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "previous that today cannot read": (
         {T: zoo.record(T, ("a", "long")), "previous/T-1": zoo.record(T)},
-        r"previous/T-1\.avsc: today's zoo\.T cannot read it: No default value for field a",
+        r"previous/T-1\.avsc: today's zoo\.T cannot read it: field a is new and has no default",
     ),
     "previous of another type": (
         {T: zoo.record(T, ("a", "long")), "previous/T-1": zoo.record(T, ("a", "string"))},
-        r"previous/T-1\.avsc: today's zoo\.T cannot read it: Schema mismatch",
+        r"previous/T-1\.avsc: today's zoo\.T cannot read it: field a was string, which long cannot",
     ),
 }
 

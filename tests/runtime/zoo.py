@@ -208,9 +208,18 @@ def make_app(folder: Path, **overrides: Any) -> App:
     return App(name="zoo", schemas=folder, process_managers=[Keeper()], **declared)
 
 
+def renamed(schema: Any, name: str, *aliases: str) -> Any:
+    return schema | {"name": name, "aliases": list(aliases)}
+
+
 def make_registry_app(folder: Path, ids: Mapping[int, str]) -> App:
     (folder / "ids.json").write_text(json.dumps({str(key): name for key, name in ids.items()}))
     return make_app(folder, events={REGISTRY: Topic([Simple], format="confluent-avro")})
+
+
+def codec_of(folder: Path, older: Any, newer: Any, *types: type[Struct]) -> Codec:
+    write(folder, {newer["name"]: newer, "previous/older": older})
+    return Codec(make_app(folder, events={EVENTS: types}, commands={}))
 
 
 def crc64(text: bytes) -> int:
