@@ -34,7 +34,7 @@ PARKED = Instance(
         ),
         stage=Stage.HANDLE,
         wait=Wait.OPERATOR,
-        first_failed_at=1_700_000_000_000,
+        first_failed_at=1_600_000_000_000,
         error_type="ValueError",
         error_text="no such account",
     ),
@@ -106,7 +106,7 @@ def test_deferred_is_exit_code_1_and_tells_who_and_since_when(
         {
             "uuid": "a",
             "how": "parked",
-            "since": "2023-11-14T22:13:20.000+00:00",
+            "since": "2020-09-13T12:26:40.000+00:00",
             "error": "ValueError: no such account",
             "partition": partition,
         }

@@ -56,6 +56,7 @@ def test_offsets_may_be_named_and_what_is_not_named_starts_at_the_origin(log: Me
 
     found = ensure(bank(start_from={TRANSFERS: {1: 3, 2: 5}}), log)
 
+    assert found.faults == ()
     assert positions(log, TRANSFERS) == {0: 0, 1: 3, 2: 5}
     assert positions(log, SOURCES[1]) == {0: 0, 1: 0, 2: 0}
     assert [(each.topic, each.start_from, each.past) for each in found.new] == [
@@ -98,6 +99,22 @@ def test_a_time_is_the_first_event_of_then_or_later_in_each_partition(
     assert positions(log, TRANSFERS) == {0: 2, 1: 2, 2: 0}
     assert found.past == 3
     assert found.new[0].start_from == (then - timedelta(seconds=30)).isoformat()
+
+
+def test_a_time_behind_all_events_is_the_end_also_of_an_open_transaction(
+    log: MemoryLog, clock: VirtualClock
+) -> None:
+    write(log, TRANSFERS, 2, partition=0)
+    producer = log.producer("somebody")
+    producer.begin()
+    producer.produce(TRANSFERS, b"x", partition=1)
+    producer.flush(1)
+    later = datetime.fromtimestamp(clock.now() / 1000, UTC) + timedelta(days=1)
+
+    found = ensure(bank(start_from=later), log)
+
+    assert positions(log, TRANSFERS) == {0: 2, 1: 1, 2: 0}
+    assert found.past == 0
 
 
 def test_a_position_carries_who_set_it_and_the_id_of_its_topic(log: MemoryLog) -> None:

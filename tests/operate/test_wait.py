@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pmstream.app import App
-from pmstream.errors import ConfigurationError
+from pmstream.errors import ConfigurationError, Unreachable
 from pmstream.operate.deferred import PARKED, RETRYING, WAITING
 from pmstream.operate.wait import Handled, Verdict, handled
 from pmstream.runtime.clock import VirtualClock
@@ -204,6 +204,19 @@ def test_explained_an_event_that_its_instance_has_before_it_is_deferred(
     [waiting] = behind.deferred
     assert (waiting.uuid, waiting.how, waiting.error) == ("a", WAITING, "")
     assert since <= _ms(waiting.since) <= world.clock.now()
+
+
+def test_explained_a_changelog_that_cannot_be_read_to_its_end_is_told(world: World) -> None:
+    world.start_all()
+    world.count("a", [0])
+    world.settle()
+    producer = world.log.producer("somebody")
+    producer.begin()
+    producer.produce(world.names.changelog, b"x", b"x", partition=1)
+    producer.flush(1)
+
+    with pytest.raises(Unreachable, match=r"world\.counter\.changelog-1 does not move beyond"):
+        at_once(world, explain=True)
 
 
 def test_explained_what_was_deferred_and_then_done_is_handled(world: World) -> None:
