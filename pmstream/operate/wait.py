@@ -100,9 +100,7 @@ def _chosen(app: App, named: Iterable[str] | None) -> list[str]:
     if named is not None:
         return [app.manager(name).name for name in dict.fromkeys(named)]
     strong = [
-        name
-        for name, manager in app.process_managers.items()
-        if getattr(manager, "consistency", "eventual") == "strong"
+        name for name, manager in app.process_managers.items() if manager.consistency == "strong"
     ]
     if not strong:
         raise ConfigurationError(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pmstream.app import App
+from pmstream.core import routing
 from pmstream.errors import ConfigurationError, Unreachable
 from pmstream.operate.deferred import PARKED, RETRYING, WAITING
 from pmstream.operate.wait import Handled, Verdict, handled
@@ -15,7 +16,7 @@ from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES, ROUTER
-from tests.runtime.world import SOURCE, Counter, World, make_app
+from tests.runtime.world import SOURCE, Counter, Happened, World, make_app
 
 ALL_HANDLED = [Handled("counter", Verdict.HANDLED)]
 
@@ -24,6 +25,11 @@ class Strong(Counter):
     """One that `wait` waits for."""
 
     consistency = "strong"
+
+    def interested(self, event: Happened) -> routing.Answer:
+        if event.what == "early":
+            return routing.ContinueExisting(event.process, hold=1_000)
+        return super().interested(event)
 
 
 class Lazy(Strong):
@@ -204,6 +210,22 @@ def test_explained_an_event_that_its_instance_has_before_it_is_deferred(
     [waiting] = behind.deferred
     assert (waiting.uuid, waiting.how, waiting.error) == ("a", WAITING, "")
     assert since <= _ms(waiting.since) <= world.clock.now()
+
+
+def test_explained_an_early_event_waits_for_its_start(world: World) -> None:
+    world.start_all()
+    since = world.clock.now()
+    world.count("a", [0], "early")
+    world.settle()
+    early = at_once(world, explain=True)
+    world.count("a", [1])
+    world.settle()
+
+    [waiting] = early.deferred
+    assert (waiting.uuid, waiting.how) == ("a", WAITING)
+    assert since <= _ms(waiting.since) <= world.clock.now()
+    assert at_once(world, explain=True).verdict is Verdict.HANDLED
+    assert world.counts("a") == [(1, 1), (0, 2)]
 
 
 def test_explained_a_changelog_that_cannot_be_read_to_its_end_is_told(world: World) -> None:
