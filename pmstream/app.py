@@ -16,6 +16,8 @@ from pmstream.core.messages import (
     EVENT_ID,
     PROCESS_MANAGER,
     PROCESS_UUID,
+    REPLY_PARTITION,
+    REPLY_TO,
     RESERVED_PREFIX,
 )
 from pmstream.core.process import LEGAL_NAME, ProcessManager
@@ -29,6 +31,7 @@ MAX_TYPE_NAME = 255
 """The longest name of a type in a JSON topic, in characters."""
 
 _OWN_HEADERS = {CAUSATION_ID, COMMAND_ID, CORRELATION_ID, EVENT_ID, PROCESS_MANAGER, PROCESS_UUID}
+_OWN_HEADERS |= {REPLY_TO, REPLY_PARTITION, "traceparent"}
 
 
 class Topic:

@@ -1,12 +1,16 @@
-"""`pmstream schemas`: message types from Avro schemas, and whether the two agree."""
+"""`pmstream schemas`: message types from Avro schemas, whether the two agree, what changed."""
 
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
+import msgspec
 import typer
 
+from pmstream.app import App
 from pmstream.cli import exits
 from pmstream.cli.loading import load_app, load_module
+from pmstream.cli.output import Output, OutputOption, print_json, show
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
 
@@ -52,28 +56,61 @@ def generate(
 @commands.command()
 def check(
     app: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="APP",
             help="module:attribute of an App, or a module of message types.",
-            show_default=False,
+            show_default="the schemas alone",
         ),
-    ],
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(help="The schemas of a module; an app knows its own.", file_okay=False),
     ] = None,
+    ref: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="REF",
+            help="Also name each incompatible change since then: another folder of schemas, or "
+            "this one at a git revision.",
+        ),
+    ] = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
-    """Holds message types to their schemas; exit code 1 if they disagree.
+    """Holds message types to their schemas, schemas to their past; exit code 1 if they differ.
 
-    Example: pmstream schemas check bank.payments:app
+    A change breaks backward if readers of today fail at records of then,
+    forward if readers of then fail at records of today,
+    previous if the schema of then is not kept in previous/.
+
+    Example: pmstream schemas check bank.payments:app --against main
+
+    Example: pmstream schemas check --folder bank/avro --against v1.2.0 -o json
     """
-    from pmstream.operate import schemas
+    from pmstream.operate import against, schemas
 
-    is_app = ":" in app
-    faults = schemas.check(load_app(app, Settings.load()) if is_app else load_module(app), folder)
-    for fault in faults:
-        exits.tell(fault)
-    if faults:
+    target = _target(app)
+    place = target.schemas if isinstance(target, App) else folder
+    faults = schemas.check(target, folder)
+    found = against.against(place, ref) if ref is not None and place is not None else []
+    rows = [msgspec.to_builtins(each) for each in found]
+    if output is Output.JSON:
+        types = {"message": None, "field": None, "breaks": "types"}
+        print_json([*(types | {"change": each} for each in faults), *rows])
+    else:
+        for fault in faults:
+            exits.tell(fault)
+        show(rows, output)
+    if faults or rows:
         raise typer.Exit(exits.FOUND)
-    print(f"types and schemas of {app} agree")
+    if output is Output.TABLE:
+        print(f"types and schemas of {app} agree" if app else f"the schemas in {folder} are whole")
+        if ref is not None:
+            print(f"every change since {ref} is compatible")
+
+
+def _target(name: str | None) -> App | ModuleType | None:
+    if name is None:
+        return None
+    return load_app(name, Settings.load()) if ":" in name else load_module(name)

@@ -74,18 +74,22 @@ def difference(folder: Path, out: Path, namespace: str | None = None) -> str:
     return "\n".join(difflib.unified_diff(before, after, str(out), "generated", lineterm=""))
 
 
-def check(target: App | ModuleType, folder: Path | None = None) -> list[str]:
+def check(target: App | ModuleType | None, folder: Path | None = None) -> list[str]:
     """Says where an app's types, or all types of a module, disagree with their schemas.
 
     Args:
-        target: the app, or a module with message types.
+        target: the app, or a module with message types; None looks at the schemas alone.
         folder: of `.avsc` files; an app knows its own.
 
     Raises:
-        ConfigurationError: a module was given without a folder.
+        ConfigurationError: a module, or nothing, was given without a folder.
     """
     if isinstance(target, App):
         return codec.check_schemas(target)
+    if target is None:
+        if folder is None:
+            raise ConfigurationError("give an APP to check, or a --folder of schemas")
+        return avro.load(folder)[1]
     if folder is None:
         raise ConfigurationError(f"which folder has the schemas of module {target.__name__}?")
     known, faults = avro.load(folder)

@@ -55,10 +55,20 @@ _UNREADABLE = (
 
 
 def load(folder: Path) -> tuple[dict[str, Schema], list[str]]:
-    """Reads a folder of schemas and its `previous/`.
+    """Reads a folder of schemas and its `previous/`, which today's must be able to read.
 
     Returns:
         The schemas by key, and a sentence for each file that is at fault.
+    """
+    known, faults = schemas_in(folder)
+    return known, [*faults, *_unresolvable(folder, known)]
+
+
+def schemas_in(folder: Path) -> tuple[dict[str, Schema], list[str]]:
+    """Reads a folder of schemas and its `previous/`, each by itself.
+
+    Returns:
+        The schemas by key, and a sentence for each file that cannot be read.
     """
     if not folder.is_dir():
         return {}, [f"{folder} is no folder; schemas=... of the App names the one with .avsc files"]
@@ -76,7 +86,7 @@ def load(folder: Path) -> tuple[dict[str, Schema], list[str]]:
             faults.append(f"{path}: holds {schema.name}; name the file {schema.name}.avsc")
         else:
             known[schema.key] = schema
-    return known, [*faults, *_unresolvable(folder, known)]
+    return known, faults
 
 
 def _load(folder: Path, path: Path) -> Schema:
