@@ -13,7 +13,11 @@ from pmstream.app import App, Names
 from pmstream.config import Settings
 from pmstream.core.process import CONFIRM, ProcessManager
 from pmstream.errors import Unreachable
+from pmstream.operate.reading import read_once
+from pmstream.runtime.changelog import COMMIT_KEY, load_commit
 from pmstream.runtime.log import Log, TopicInfo, TopicPartition, TopicSpec
+from pmstream.runtime.log_errors import PositionLost
+from pmstream.runtime.restore import other_count
 
 ROOM_FOR_HEADERS = 64 << 10
 """An inbox record carries its source record, and headers beside it."""
@@ -35,6 +39,9 @@ _CHANGELOG = {
 }
 _REPLIES = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
 _DEAD_LETTERS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
+
+_TAIL_RECORDS = 100
+"""At the end of a changelog partition: among them is a commit record, but for large batches."""
 
 _AT_LEAST = frozenset({"max.message.bytes", "min.insync.replicas", "delete.retention.ms"})
 """Settings of which more is as good."""
@@ -230,6 +237,8 @@ def _pair_faults(names: Names, existing: Mapping[str, TopicInfo], log: Log) -> I
             f"{changelog.partitions}: they must be equal for life; delete the one that was made "
             "wrongly, or repartition offline"
         )
+    elif inbox and changelog:
+        yield from _count_faults(inbox, changelog, log)
     replies = existing.get(names.replies)
     if inbox and replies and replies.partitions != inbox.partitions:
         yield (
@@ -244,3 +253,24 @@ def _pair_faults(names: Names, existing: Mapping[str, TopicInfo], log: Log) -> I
             f"from a backup, or delete {only.name} and the groups {names.group('router')} and "
             f"{names.group('instances')} to start over"
         )
+
+
+def _count_faults(inbox: TopicInfo, changelog: TopicInfo, log: Log) -> Iterator[str]:
+    """Partitions that were added would take processes away from their state."""
+    tails = {
+        place: (max(start, end - _TAIL_RECORDS), end)
+        for place, (start, end) in bounds(log, changelog).items()
+    }
+    try:
+        latest = {
+            each.partition: load_commit(each.value).partitions
+            for chunk in read_once(log, tails)
+            for each in chunk
+            if each.key == COMMIT_KEY
+        }
+    except PositionLost:
+        return  # purged or made again at this moment: the worker looks again
+    for number, written in latest.items():
+        if written != inbox.partitions:
+            yield other_count(inbox.name, inbox.partitions, number, written)
+            return

@@ -22,6 +22,16 @@ _PATIENCE_SECONDS = 1.0
 _MISMATCH_SECONDS = 5.0
 
 
+def other_count(inbox: str, partitions: int, number: int, written: int) -> str:
+    """The sentence for an inbox whose partitions were counted otherwise when it was handled."""
+    return (
+        f"{inbox} has {partitions} partitions, but the changelog of {inbox}-{number} was written "
+        f"when there were {written}: the count is fixed for life, because processes would be "
+        "looked for where their state is not; make both topics anew with the old count from a "
+        "backup, or delete them and the groups to start over"
+    )
+
+
 class Verdict(StrEnum):
     """What a restore needs next."""
 
@@ -68,6 +78,7 @@ class Restore:
         self._target: int | None = None
         self._aged = False
         self._progress = clock.monotonic()
+        self._read_to: int | None = None
         self._pending_since: float | None = None
         self._odd_since: float | None = None
 
@@ -87,6 +98,8 @@ class Restore:
         Raises:
             Stopped: position and state cannot be brought together, or nothing moves.
         """
+        if read_to != self._read_to:  # also past what was aborted, of which no record comes
+            self._read_to, self._progress = read_to, self._clock.monotonic()
         if not self._asked and not self._ask(consumer):
             return self._stalled() if self._waited_long() else Verdict.GOING_ON
         committed = self._committed

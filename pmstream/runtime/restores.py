@@ -8,12 +8,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from pmstream.errors import Stopped
+from pmstream.errors import ConfigurationError, Stopped
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Consumer, Log, Reader, Record, TopicPartition
-from pmstream.runtime.log_errors import Again, PositionLost
+from pmstream.runtime.log_errors import Again, PositionLost, Unavailable
 from pmstream.runtime.partition import Partition
-from pmstream.runtime.restore import CHUNK_RECORDS, Restore, Verdict
+from pmstream.runtime.restore import CHUNK_RECORDS, Restore, Verdict, other_count
 from pmstream.runtime.setup import Setup
 from pmstream.runtime.store import Caches, Store, StoreCorrupt
 from pmstream.runtime.takeover import Takeover
@@ -158,6 +158,7 @@ class Restores:
                 wanted[number].apply(chunk)
             except StoreCorrupt as error:
                 wanted[number].start_again(str(error))
+                self._reading = set()  # else the reader goes on in the middle
 
     def _move(self, owned: Owned, consumer: Consumer) -> bool:
         restore = owned.restore
@@ -185,6 +186,11 @@ class Restores:
                 f"{source.topic}-{source.partition}: position {restore.position} is no longer "
                 f"retained, the log starts at {start}: events are missing; state is kept; decide "
                 "what they were, then set the group's position"
+            )
+        last, partitions = restore.checkpoint.last, self._setup.partitions
+        if last is not None and last.partitions != partitions:
+            raise ConfigurationError(
+                other_count(source.topic, partitions, owned.number, last.partitions)
             )
         assert store is not None, "a restore without a store"
         ends = self._ends(source)
@@ -225,7 +231,7 @@ class Restores:
             return
         try:
             members = self._log.members(group)
-        except Again:
-            return
+        except (Again, Unavailable):
+            return  # whoever it hides from waits for the transaction's timeout
         if last.owner.removeprefix(group + ".") not in members:
             self._takeover.end(last.owner)

@@ -1,11 +1,16 @@
 """Damage that is found while a partition runs: its store is rebuilt, its neighbours go on."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from pmstream.runtime import restores
+from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log_errors import MustAbort
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.store import Store, StoreCorrupt
-from tests.faults.kit import check, feed, is_done, partitions_of
+from tests.faults.kit import check, feed, go_on, is_done, partitions_of, warmed
 from tests.faults.test_store import flip_blocks
 from tests.runtime.world import World
 
@@ -68,3 +73,27 @@ def test_f27_m_damage_found_by_any_call_is_rebuilt(
     assert done == [1]
     assert emptied(world) == ["store is damaged: a test"]
     check(world, 15)
+
+
+@pytest.mark.parametrize("write", range(1, 5))
+def test_f27_m_damage_found_in_mid_restore_begins_at_the_start_again(
+    tmp_path: Path, clock: VirtualClock, log: MemoryLog, monkeypatch: pytest.MonkeyPatch, write: int
+) -> None:
+    """Else the reader goes on in the middle, and half a state is taken for a whole one."""
+    monkeypatch.setattr(restores, "CHUNK_RECORDS", 3)
+    world = World(log, tmp_path, clock, partitions=1, max_batch_records=5)
+    world.count("touched once, at the beginning", [0])
+    warmed(world)
+    world.crash("w-0")
+    original, writes = Store.write, [0]
+
+    def failing(store: Store, *arguments: Any) -> None:
+        writes[0] += 1
+        if writes[0] == write:
+            raise StoreCorrupt("store is damaged: a test")
+        original(store, *arguments)
+
+    monkeypatch.setattr(Store, "write", failing)
+    go_on(world, "elsewhere")
+    assert emptied(world) == ["store is damaged: a test"]
+    world.close()

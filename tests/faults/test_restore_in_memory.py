@@ -2,7 +2,7 @@
 
 import pytest
 
-from pmstream.errors import Stopped
+from pmstream.errors import ConfigurationError, Stopped
 from pmstream.runtime import restores
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log_errors import OffsetPending
@@ -227,3 +227,15 @@ def test_f36_m_expired_positions_come_back_from_the_commit_record(
     log.lose(world.names.group(INSTANCES), "w-0")
     log.forget_positions(world.names.group(INSTANCES))
     go_on(world, "elsewhere")
+
+
+def test_f24_m_partitions_that_were_added_are_refused_with_the_numbers(
+    world: World, log: MemoryLog
+) -> None:
+    """To inbox and changelog alike: only the commit records know."""
+    world.workers.pop("w-0").close()
+    for topic in (world.names.inbox, world.names.changelog):
+        log.add_partitions(topic, 5)
+    world.start(INSTANCES, "w-0")
+    with pytest.raises(ConfigurationError, match=r"has 5 partitions.*when there were 3"):
+        world.settle(lambda: False)

@@ -22,7 +22,7 @@ from pmstream.runtime.changelog import (
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log import Committed, Record, TopicPartition, TopicSpec
 from pmstream.runtime.memory import MemoryLog
-from pmstream.runtime.restore import Restore
+from pmstream.runtime.restore import Restore, Verdict
 from pmstream.runtime.store import (
     Caches,
     Store,
@@ -226,6 +226,24 @@ def test_f35_s_a_copy_older_than_half_the_tombstones_life_is_emptied(tmp_path: P
         restore = Restore(source, place, store, clock, 1_000_000, 60_000)
         restore.turn(log.consumer("group"), log, None)
         assert (store.get(instance_key("a")) is None) == emptied
+    store.close()
+
+
+def test_f6_s_a_restore_that_only_passes_what_was_aborted_does_not_stall(tmp_path: Path) -> None:
+    """No record comes of it, for longer than a restore may stand still."""
+    clock = VirtualClock()
+    log = MemoryLog(clock)
+    log.create_topics([TopicSpec("inbox", 1), TopicSpec("changelog", 1)])
+    writer = log.writer()
+    for _ in range(200):
+        writer.produce("changelog", b"x", b"ia")
+    writer.flush(1)
+    store = open_store(tmp_path)
+    source, place = TopicPartition("inbox", 0), TopicPartition("changelog", 0)
+    restore, consumer = Restore(source, place, store, clock, 1_000_000, 60_000), log.consumer("g")
+    for read_to in range(100):
+        clock.advance(0.9)
+        assert restore.turn(consumer, log, read_to) is Verdict.GOING_ON
     store.close()
 
 

@@ -5,6 +5,7 @@ import pytest
 from pmstream.config import Settings
 from pmstream.operate import topics
 from pmstream.operate.topics import Difference
+from pmstream.runtime.changelog import COMMIT_KEY, CommitRecord, dump_commit
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from tests.operate.kit import COMMANDS, NAMES, SETTINGS, SOURCES, bank, make, write
@@ -120,3 +121,23 @@ def test_three_copies_want_two_in_sync(log: MemoryLog) -> None:
     assert {spec.replication for spec in plan.create} == {3}
     assert {spec.config["min.insync.replicas"] for spec in plan.create} == {"2"}
     assert {spec.config["unclean.leader.election.enable"] for spec in plan.create} == {"false"}
+
+
+def test_partitions_added_to_both_twins_are_a_fault(log: MemoryLog) -> None:
+    make(log, *SOURCES, COMMANDS, NAMES.dead_letters, NAMES.inbox, NAMES.changelog)
+    written = CommitRecord(
+        source=1, sequence=1, owner="w", generation=1, partitions=3, version="1", time=0, seen={}
+    )
+    writer = log.writer()
+    writer.produce(NAMES.changelog, dump_commit(written), COMMIT_KEY, partition=1)
+    writer.flush(1)
+    assert topics.plan(bank(), log, SETTINGS).faults == ()
+
+    for topic in (NAMES.inbox, NAMES.changelog):
+        log.add_partitions(topic, 6)
+    [fault] = topics.plan(bank(), log, SETTINGS).faults
+
+    assert fault.startswith(
+        "bank.transfer-money.inbox has 6 partitions, but the changelog of "
+        "bank.transfer-money.inbox-1 was written when there were 3: "
+    )
