@@ -20,6 +20,7 @@ from pmstream.runtime.commit import Out, Slice
 from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import inbox_headers, own_headers, where
 from pmstream.runtime.log import Consumer, Record, TopicPartition
+from pmstream.runtime.log_errors import Unavailable
 from pmstream.runtime.sources import Positions, Share, Source
 from pmstream.runtime.stage import Load
 
@@ -100,6 +101,7 @@ class RouterStage:
     def restart(self, consumer: Consumer) -> None:
         """Reads every position again."""
         consumer.pause([each.place for each in self._running()])
+        self.halt = ""
         for each in self._sources.values():
             each.stop()
 
@@ -113,7 +115,11 @@ class RouterStage:
     def catch_up(self, consumer: Consumer) -> None:
         """Finds the position of each new partition, then reads it."""
         for each in self._sources.values():
-            if not each.ready and self._positions.find(each, consumer):
+            try:
+                is_found = not each.ready and self._positions.find(each, consumer)
+            except Unavailable:
+                return  # the coordinator is away: one question a turn, and the next turn asks
+            if is_found:
                 self._told("routing", each.place.partition, f"{each.place.topic} {each.position}")
 
     # Records and batches

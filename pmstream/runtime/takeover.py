@@ -10,11 +10,12 @@ from pmstream.runtime.changelog import COMMIT_KEY, load_commit
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.inbox import owner_of
 from pmstream.runtime.log import Log, Record, TopicPartition
-from pmstream.runtime.log_errors import LogError, PositionLost
+from pmstream.runtime.log_errors import LogError, PositionLost, Refused
 
 _AGAIN_SECONDS = 5.0
 _READ_SECONDS = 1.5
 _PEEK_RECORDS = 500
+_MOST_RECORDS = 20_000  # one transaction is the rule, and its commit record ends it
 
 
 class Takeover:
@@ -39,14 +40,16 @@ class Takeover:
             changelog: the partition.
             last_owner: of the last committed record, if no open one can be read.
         """
-        records = self._pinned(changelog)
+        records = self._pinned(changelog, _MOST_RECORDS)
+        if records is None:
+            return  # a log that is slow or away: fencing an owner who lives would not help
         owners = {load_commit(each.value).owner for each in records if each.key == COMMIT_KEY}
         for owner in owners or ({last_owner} if last_owner else set()):
             self.end(owner)
 
     def inbox(self, inbox: TopicPartition) -> None:
         """Ends the router's transaction that pins an inbox partition."""
-        for record in self._pinned(inbox)[:1]:
+        for record in self._pinned(inbox, 1) or ():
             owner = owner_of(record)
             if owner is not None:
                 self.end(owner)
@@ -65,23 +68,23 @@ class Takeover:
             return  # tried again later; a restore that stalls for long says so itself
         self.count += 1
 
-    def _pinned(self, partition: TopicPartition) -> list[Record]:
-        """Records of open transactions, the oldest first: from the LSO on."""
+    def _pinned(self, partition: TopicPartition, limit: int) -> list[Record] | None:
+        """Records from the LSO on, the oldest first; None when no open transaction is known of."""
         low = self._log.end(partition, stable=True)
         high = self._log.end(partition, stable=False)
         if low is None or high is None or low >= high:
-            return []
+            return None
         reader = self._log.reader(committed=False)
         found: list[Record] = []
         try:
             reader.assign({partition: low})
             until = self._clock.monotonic() + _READ_SECONDS
-            while (reader.position(partition) or low) < high:
-                found += reader.read(_PEEK_RECORDS, 0.1)
+            while (reader.position(partition) or low) < high and len(found) < limit:
+                found += reader.read(min(_PEEK_RECORDS, limit), 0.1)
                 if self._clock.monotonic() > until:
                     break
-        except PositionLost:
-            return []
+        except (PositionLost, Refused):
+            return None
         finally:
             reader.close()
         return found

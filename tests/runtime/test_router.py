@@ -12,7 +12,7 @@ from pmstream.errors import ConfigurationError, Stopped
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.log import Headers
-from pmstream.runtime.log_errors import OffsetPending
+from pmstream.runtime.log_errors import OffsetPending, OutcomeUnknown, Unavailable
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES, ROUTER
 from pmstream.runtime.router import BREAKER_RUN, RouterStage
@@ -204,6 +204,29 @@ def test_a_coordinator_away_is_asked_again(world: World, log: MemoryLog) -> None
     world.start_all()
     world.count("a", [0])
     world.settle(lambda: world.counts("a") == [(0, 1)])
+
+
+def test_a_coordinator_away_for_long_does_not_end_the_router(world: World, log: MemoryLog) -> None:
+    pending = log.inject("committed", OffsetPending("away"), who="router-0", times=400)
+    asked = log.inject("last_committed", Unavailable("away"), times=3)
+    world.start_all()
+    world.count("a", [0])
+    world.settle(lambda: world.counts("a") == [(0, 1)])
+    assert (pending.left, asked.left) == (0, 0)
+
+
+def test_a_stop_after_an_unknown_outcome_commits_what_preceded_all_the_same(
+    log: MemoryLog, clock: VirtualClock, tmp_path: Path
+) -> None:
+    world = World(log, tmp_path, clock, app=make_app(undecodable="stop"))
+    world.count("a", [0])
+    raw(world, b"rubbish")
+    log.inject("commit", OutcomeUnknown("no answer"))
+    world.start(ROUTER, "router-0")
+    with pytest.raises(Stopped, match="cannot be decoded"):
+        world.settle(lambda: False)
+    assert [record.key for record in world.read(world.names.inbox)] == [b"a"]
+    world.close()
 
 
 @pytest.mark.parametrize("role", [ROUTER, INSTANCES])

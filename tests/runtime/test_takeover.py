@@ -1,0 +1,111 @@
+"""Takeovers: who is ended, and who is left alone because nothing of his is in the way."""
+
+from pathlib import Path
+
+import pytest
+
+from pmstream.runtime import takeover
+from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.log import Producer, TopicPartition, TopicSpec
+from pmstream.runtime.log_errors import Fenced, Unavailable
+from pmstream.runtime.memory import MemoryLog
+from pmstream.runtime.roles import INSTANCES
+from pmstream.runtime.takeover import Takeover
+from tests.runtime.world import World
+
+PLACE = TopicPartition("changelog", 0)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def log(clock: VirtualClock) -> MemoryLog:
+    made = MemoryLog(clock)
+    made.create_topics([TopicSpec(PLACE.topic, 1)])
+    return made
+
+
+@pytest.fixture
+def owner(log: MemoryLog) -> Producer:
+    """Who committed last, and lives."""
+    producer = log.producer("owner")
+    write(producer)
+    producer.commit(1)
+    return producer
+
+
+@pytest.fixture
+def mine(log: MemoryLog, clock: VirtualClock) -> Takeover:
+    return Takeover(log, clock, "me")
+
+
+def write(producer: Producer) -> None:
+    """Opens a transaction with one record in the changelog."""
+    producer.begin()
+    producer.produce(PLACE.topic, b"state", b"ia", (), PLACE.partition)
+    producer.flush(1)
+
+
+def test_the_last_owner_is_ended_when_his_records_pin_the_changelog(
+    owner: Producer, mine: Takeover
+) -> None:
+    write(owner)
+
+    mine.changelog(PLACE, "owner")
+
+    assert mine.count == 1
+    with pytest.raises(Fenced):
+        owner.commit(1)
+
+
+def test_nobody_is_ended_when_nothing_pins_the_changelog(owner: Producer, mine: Takeover) -> None:
+    """A restore that is only slow must not fence an owner who lives: twice, and he stops."""
+    mine.changelog(PLACE, "owner")
+
+    assert mine.count == 0
+    write(owner)
+    owner.commit(1)
+
+
+def test_nobody_is_ended_while_the_ends_cannot_be_told(
+    log: MemoryLog, owner: Producer, mine: Takeover
+) -> None:
+    log.inject("end", None)
+
+    mine.changelog(PLACE, "owner")
+
+    assert mine.count == 0
+
+
+def test_what_is_read_of_a_pinned_log_is_bounded(
+    log: MemoryLog, owner: Producer, mine: Takeover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeover, "_PEEK_RECORDS", 2)
+    write(owner)
+    for _ in range(20):
+        owner.produce(PLACE.topic, b"state", b"ia", (), PLACE.partition)
+    owner.flush(1)
+
+    assert len(mine._pinned(PLACE, 5) or ()) in (5, 6)
+
+
+def test_a_group_that_cannot_be_asked_does_not_end_who_took_over(
+    tmp_path: Path, clock: VirtualClock, log: MemoryLog
+) -> None:
+    world = World(log, tmp_path, clock)
+    world.start_all()
+    world.count("a", [0])
+    world.settle()
+    world.workers.pop("w-0").close()
+    log.lose(world.names.group(INSTANCES), "w-0")
+    asked = log.inject("members", Unavailable("away"))
+
+    world.start(INSTANCES, "w-1")
+    world.count("a", [1])
+    world.settle(lambda: world.counts("a") == [(0, 1), (1, 2)])
+
+    assert asked.hits == 1
+    world.close()
