@@ -38,7 +38,7 @@ from pmstream.runtime.log_errors import Again, LogError, Refused, Unavailable
 
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-_OFFSETS_TIMEOUT = 3.0
+_OFFSETS_TIMEOUT, _SHORT_TIMEOUT, _SHORT_FOR = 3.0, 0.3, 5.0
 _VISIBLE_AFTER = 30.0
 _PAUSE = 0.1
 _NEVER = 3600.0
@@ -47,7 +47,6 @@ _NEVER = 3600.0
 If librdkafka itself gives up, a FindCoordinator that is answered afterwards ends the process
 (assertion `eonce->refcnt > 0`, librdkafka 2.16.0, seen with a broker paused for 20 s).
 """
-_OLD_METADATA = frozenset({KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH})
 _NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID})
 
 
@@ -64,6 +63,7 @@ class KafkaAdmin:
         self._noise = Noise()
         # Kept for good: futures die with their client, and it is falsy, so never test it (F1).
         self._client = AdminClient(client_settings(settings, self._noise))
+        self._short_until = self._look_at = 0.0
 
     def topics(self) -> dict[str, TopicInfo]:
         """All topics but Kafka's internal ones. Raises Unavailable."""
@@ -150,32 +150,40 @@ class KafkaAdmin:
     def _offsets(
         self, partitions: Iterable[TopicPartition], spec: OffsetSpec, *, stable: bool
     ) -> dict[TopicPartition, int | None]:
+        """Asks leaders; who asks for many partitions waits only once for a broker that is away."""
         level = IsolationLevel.READ_COMMITTED if stable else IsolationLevel.READ_UNCOMMITTED
+        is_short = time.monotonic() < self._short_until
+        timeout = _SHORT_TIMEOUT if is_short else _OFFSETS_TIMEOUT
         asked = self._client.list_offsets(
             {ck.TopicPartition(*p): spec for p in partitions},
             isolation_level=level,
-            request_timeout=_OFFSETS_TIMEOUT,
+            request_timeout=timeout,
         )
         found: dict[TopicPartition, int | None] = {}
         for where, future in asked.items():
             try:
-                offset = future.result(_OFFSETS_TIMEOUT + 1).offset
+                offset = future.result(timeout + 1).offset
             except (KafkaException, TimeoutError) as raised:
                 error = kafka_error(raised)
-                if error is not None and error.code() in _OLD_METADATA:
-                    self._look_again()
-                elif error is not None and not is_for_now(error):
+                if error is not None and not is_for_now(error):
                     doing = f"reading offsets of {where.topic}-{where.partition}"
                     raise request_failure(raised, doing, self._address) from raised
                 offset = -1
             # Negative without an error while a leader is away (F1).
             found[TopicPartition(where.topic, where.partition)] = offset if offset >= 0 else None
+        if None in found.values():
+            self._look_again()
+            if not is_short:
+                self._short_until = time.monotonic() + _SHORT_FOR
         return found
 
     def _look_again(self) -> None:
-        """The client asks for offsets with the leader epoch it knows, and never for a newer one."""
+        """The client asks the leader and epoch that it knows, dead or not, and for no newer one."""
+        if time.monotonic() < self._look_at:
+            return
         with suppress(KafkaException):
-            self._client.list_topics(timeout=_OFFSETS_TIMEOUT)
+            self._client.list_topics(timeout=_SHORT_TIMEOUT)
+        self._look_at = time.monotonic() + _SHORT_TIMEOUT
 
     def set_positions(self, group: str, positions: Mapping[TopicPartition, Committed]) -> None:
         """Stores positions for a group without members, all or none. Raises Refused."""

@@ -9,19 +9,26 @@ from pmstream.runtime.clock import SystemClock, VirtualClock
 from pmstream.runtime.log import Log
 from pmstream.runtime.memory import MemoryLog
 from tests.contract.world import World
+from tests.faults.kit import soak
 
 DeleteTopic = Callable[[str], None]
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+MEMORY = "memory"
+ONE = pytest.param("kafka", marks=pytest.mark.kafka)
+THREE = pytest.param("kafka3", marks=pytest.mark.kafka)
+THREE_IN_SOAK = pytest.param("kafka3", marks=[pytest.mark.kafka, *soak])
+
+
+@pytest.fixture(params=[MEMORY, ONE, THREE_IN_SOAK])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """A log of each kind, and the helpers around it."""
-    if request.param == "memory":
+    """A log of each kind, and the helpers around it; `test_failover` has all in CI."""
+    if request.param == MEMORY:
         clock = VirtualClock()
         log = MemoryLog(clock)
         made = World(log, clock, log.delete_topic)
     else:
-        kafka_log, delete_topic = request.getfixturevalue("kafka_log")
+        kafka_log, delete_topic = request.getfixturevalue(f"{request.param}_log")
         made = World(kafka_log, SystemClock(), delete_topic)
     yield made
     made.close()
@@ -30,11 +37,22 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 @pytest.fixture(scope="session")
 def kafka_log(kafka: Cluster) -> tuple[Log, DeleteTopic]:
     """The log on the tests' broker, and how its topics are deleted."""
+    return on(kafka)
+
+
+@pytest.fixture(scope="session")
+def kafka3_log(kafka3: Cluster) -> tuple[Log, DeleteTopic]:
+    """The log on three brokers."""
+    return on(kafka3)
+
+
+def on(cluster: Cluster) -> tuple[Log, DeleteTopic]:
+    """A log on a cluster, and how its topics are deleted."""
     from confluent_kafka.admin import AdminClient
 
     from pmstream.runtime.kafka import KafkaLog
 
-    servers = kafka.bootstrap_servers
+    servers = cluster.bootstrap_servers
     admin = AdminClient({"bootstrap.servers": servers})
 
     def delete_topic(name: str) -> None:

@@ -19,7 +19,7 @@ from pmstream.runtime.log import (
 )
 from pmstream.runtime.log_errors import Again
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 """Seconds of the log's clock until a condition counts as never coming true."""
 
 CALL = 5.0
