@@ -15,7 +15,7 @@ import pytest
 
 README = Path(__file__).parent.parent / "README.md"
 PMSTREAM = [sys.executable, "-m", "pmstream"]
-DEADLINE_SECONDS = 90
+DEADLINE_SECONDS = 180
 
 
 class Cluster(Protocol):

@@ -78,16 +78,16 @@ class Shell:
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=240)
         return process.returncode, out, err
 
 
 @pytest.fixture
 def shell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    monkeypatch.setenv("PMSTREAM_SHUTDOWN_TIMEOUT_S", "5")
+    monkeypatch.setenv("PMSTREAM_SHUTDOWN_TIMEOUT_S", "60")
     found = Shell(folder)
     yield found
     for process in found.running:
         if process.poll() is None:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=120)

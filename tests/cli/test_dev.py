@@ -58,7 +58,7 @@ def test_it_prints_its_address_and_ends_when_told_so(kafka: Cluster, tmp_path: P
             assert process.stdout is not None
             address = process.stdout.readline()
             process.terminate()
-            code = process.wait(60)
+            code = process.wait(120)
         finally:
             process.kill()
 

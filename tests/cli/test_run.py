@@ -120,7 +120,7 @@ def test_kafka_that_cannot_be_reached(shell: Shell) -> None:
 
 def lines(process: subprocess.Popen[str]) -> list[dict[str, str]]:
     """What an ended process logged."""
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     return [json.loads(line) for line in err.splitlines() if line.startswith("{")]
 
 

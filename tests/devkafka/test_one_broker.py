@@ -88,16 +88,18 @@ def test_what_cannot_be_done_to_a_broker_is_told(kafka: Cluster) -> None:
 def test_data_in_a_named_directory_outlives_stop_kill_and_a_change_of_ports(tmp_path: Path) -> None:
     home = tmp_path / "a directory"
     with Cluster(directory=home) as first:
-        topic = clients.make_topic(first.bootstrap_servers)
-        clients.send(first.bootstrap_servers, topic, b"one")
+        before = first.bootstrap_servers
+        topic = clients.make_topic(before)
+        clients.send(before, topic, b"one")
         first.kill(1)
         with pytest.raises(DevKafkaError, match="broker 1 ended"):
             first.check()
         first.start_broker(1)
-        clients.send(first.bootstrap_servers, topic, b"two")
+        clients.send(before, topic, b"two")
 
-    with Cluster(directory=home, settings={"log.retention.hours": "7"}) as second:
-        assert second.bootstrap_servers != first.bootstrap_servers
+    other = next(port for port in ports.free(2) if not before.endswith(f":{port}"))
+    with Cluster(directory=home, ports=[other], settings={"log.retention.hours": "7"}) as second:
+        assert second.bootstrap_servers != before
         assert clients.read(second.bootstrap_servers, topic) == [b"one", b"two"]
 
 

@@ -13,7 +13,7 @@ from pmstream.runtime.log_errors import MustAbort, OutcomeUnknown
 from pmstream.runtime.roles import INSTANCES, ROUTER
 from pmstream.runtime.worker import Worker
 from tests.faults.kafka_kit import KafkaWorld
-from tests.faults.kit import SOAK, feed, partitions_of, places, soak, stage_of
+from tests.faults.kit import PROCESSES, SOAK, feed, partitions_of, places, soak, stage_of
 from tests.runtime.world import Happened
 
 Make = Callable[..., KafkaWorld]
@@ -71,7 +71,7 @@ def test_f15_k_a_handler_longer_than_max_poll_interval(make: Make) -> None:
 
     world.manager.handle = slow  # type: ignore[method-assign]
     world.start(ROUTER, "router-0")
-    world.settle()
+    world.settle(lambda: len(world.read(world.names.inbox)) == 10 * len(PROCESSES))
     world.workers.pop("router-0").close()
     worker = world.start(INSTANCES, "w-0")
     world.finish(10)
@@ -81,8 +81,8 @@ def test_f15_k_a_handler_longer_than_max_poll_interval(make: Make) -> None:
 
 
 def test_f17_k_a_transaction_that_is_too_old_is_aborted_and_done_again(make: Make) -> None:
-    world = make(options={"transaction_timeout_ms": 2_000})
-    naps = [4.0]
+    world = make(options={"transaction_timeout_ms": 6_000})
+    naps = [10.0]
 
     def probe(step: str) -> None:
         if step == "offsets" and naps:
@@ -176,7 +176,7 @@ def test_f22_k_an_aborted_batch_is_not_purged(make: Make) -> None:
 def test_f50_k_stopped_for_longer_than_the_retention(make: Make) -> None:
     world = make(inbox_retention_hours=1e-7)
     world.start(ROUTER, "router-0")
-    world.settle()
+    world.settle(lambda: len(world.read(world.names.inbox)) == 10 * len(PROCESSES))
     seen: list[tuple[list[int], list[int]]] = []
     world.start(INSTANCES, "w-0", purging(world, seen))
     world.finish(10)

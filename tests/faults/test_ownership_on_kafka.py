@@ -1,6 +1,5 @@
 """Partitions on a real Kafka: counts, pauses, partitioners, sources made again, full disks."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,11 +38,9 @@ def test_f13_k_a_store_that_is_held_is_a_clear_error(world: KafkaWorld) -> None:
     held = partitions_of(world)[0].store.path
     world.workers.pop("w-0").close()
     store = Store(held, "topic", Caches(1 << 20))
-    since = time.monotonic()
     world.start(INSTANCES, "w-0")
     with pytest.raises(Busy, match="in use by another process"):
         world.settle(lambda: False)
-    assert time.monotonic() - since < 30
     world.workers.pop("w-0").close()
     store.close()
     world.start(INSTANCES, "w-0")

@@ -10,16 +10,23 @@ import pytest
 
 from pmstream.devkafka import Cluster
 from pmstream.runtime.roles import INSTANCES, ROUTER
-from tests.faults.kafka_kit import Child, KafkaWorld, wait_until
-from tests.faults.kit import PROCESSES, check, feed, is_done, soak
+from tests.faults.kafka_kit import PATIENCE, Child, KafkaWorld, wait_until
+from tests.faults.kit import PROCESSES, SOAK, check, feed, is_done, soak
 
 TAKEOVER = 6.0 + 5.0
 """Seconds: the session of one that died, and what a takeover may need after it."""
 
+TRANSACTION_SECONDS = 400
+"""Until the broker ends a transaction: nobody may have to wait for that."""
+
+LIMIT = TAKEOVER + 10 if SOAK else PATIENCE
+"""Among other tests the machine may be slow: there it shows only who waits for the broker."""
+
 
 @pytest.fixture
 def world(kafka: Cluster, tmp_path: Path) -> Iterator[KafkaWorld]:
-    made = KafkaWorld(kafka.bootstrap_servers, tmp_path, max_batch_records=5)
+    options = {"transaction_timeout_ms": TRANSACTION_SECONDS * 1000}
+    made = KafkaWorld(kafka.bootstrap_servers, tmp_path, options=options, max_batch_records=5)
     yield made
     made.close()
 
@@ -30,7 +37,7 @@ def finish(world: KafkaWorld, last: int) -> None:
     for each in world.children:
         each.send(signal.SIGTERM)
     for each in world.children:
-        each.process.wait(20)
+        each.process.wait(PATIENCE)
     world.start(INSTANCES, "judge")
     world.settle(lambda: len(world.workers["judge"].stage.partitions) == 2)  # type: ignore[attr-defined]
     check(world, last)
@@ -90,10 +97,9 @@ def restart_in_turn(world: KafkaWorld, rounds: int) -> None:
         last += 5
         time.sleep(1)
         workers[name].send(signal.SIGTERM)
-        assert workers[name].process.wait(20) in (
-            0,
-            -signal.SIGTERM,
-        )  # the latter: before it could listen, workers[name].said()
+        code = workers[name].process.wait(PATIENCE)
+        # -SIGTERM: it had not come so far as to listen.
+        assert code in (0, -signal.SIGTERM), workers[name].said()
         world.children.remove(workers[name])
         workers[name] = world.child(INSTANCES, name)
     finish(world, last)
@@ -135,7 +141,7 @@ def test_f20_k_killed_right_after_send_offsets(world: KafkaWorld) -> None:
     feed(world, 0, 10)
     until_dead(dead)
     world.child(INSTANCES, "w-1")
-    assert seconds_until(world, 10) < TAKEOVER + 5
+    assert seconds_until(world, 10) <= LIMIT
     finish(world, 10)
 
 
@@ -154,5 +160,5 @@ def test_f44_k_killed_in_the_flush_before_send_offsets(world: KafkaWorld, role: 
     until_dead(dead)
     world.child(role, "next")
     feed(world, 5, 6)
-    assert seconds_until(world, 6) < TAKEOVER + 10
+    assert seconds_until(world, 6) <= LIMIT
     finish(world, 6)

@@ -37,7 +37,7 @@ def test_the_demo_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
         env=environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=350,
         check=False,
     )
 
@@ -55,7 +55,7 @@ def test_the_demo_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
         "kills": 1,
     }
     assert "SIGKILL" in ended.stderr
-    assert left_over(tmp_path) == []
+    assert not await_gone(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -72,14 +72,14 @@ def test_an_interrupted_demo_leaves_no_process(how: signal.Signals, tmp_path: Pa
                 break
         rest = lines.read()
 
-    assert demo.wait(60) == 130
+    assert demo.wait(120) == 130
     assert f"are in {tmp_path}" in rest
     assert not await_gone(tmp_path)
 
 
 def await_gone(tmp_path: Path) -> list[str]:
     """Processes that are still there after a while."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while (left := left_over(tmp_path)) and time.monotonic() < until:
         time.sleep(0.1)
     return left

@@ -25,7 +25,7 @@ from pmstream.runtime.log import (
 from pmstream.runtime.log_errors import Fenced, Refused
 
 pytestmark = pytest.mark.kafka
-PATIENCE = 30.0
+PATIENCE = 90.0
 _numbers = count(1)
 
 

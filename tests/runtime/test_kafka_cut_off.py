@@ -22,7 +22,7 @@ from pmstream.runtime.log import (
 from pmstream.runtime.log_errors import Again, LogError
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
-SESSION_SECONDS, PATIENCE = 6.0, 60.0
+SESSION_SECONDS, PATIENCE = 6.0, 120.0
 TOPIC, GROUP = "topic", "group"
 PARTITIONS = 2
 

@@ -13,7 +13,7 @@ import pytest
 from pmstream.runtime.supervisor import Policy, Restart, Spec, Supervisor
 
 FOREVER = "import time\nwhile True: time.sleep(1)"
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 90
 QUICK = Policy(shutdown_timeout_s=5)
 
 
@@ -168,7 +168,7 @@ a_call_that_never_returns()
 def test_a_worker_that_stands_still_is_dumped_and_replaced(
     house: House, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    supervisor = house.supervise({"a": STALLED}, Policy(shutdown_timeout_s=5, stall_timeout_s=2))
+    supervisor = house.supervise({"a": STALLED}, Policy(shutdown_timeout_s=5, stall_timeout_s=5))
     until(lambda: pid_of(supervisor, "a") is not None, supervisor)
     first = pid_of(supervisor, "a")
     until(lambda: pid_of(supervisor, "a") not in (None, first), supervisor)
