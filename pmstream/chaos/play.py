@@ -34,6 +34,12 @@ DUMP_SECONDS = 15.0
 STUCK_SECONDS = 180.0
 """No fault lasts so long: a canary that waits longer ends the run."""
 
+VERDICT = (
+    *("events", "faults", "lost", "duplicated", "misordered", "state_mismatches"),
+    *("worst_stall_s", "recovery_p50_s", "recovery_p99_s"),
+)
+"""What the last line holds, in this order; the exit code judges the details, too."""
+
 _STATUS_SECONDS = 10.0
 
 
@@ -148,7 +154,7 @@ def _check_loader(loader: Loader, verdict: Verdict) -> None:
 
 
 def summarise(plan: Plan, verdict: Verdict, watch: Watch, seconds: float) -> dict[str, Any]:
-    """The last line."""
+    """What is told of a run: the last line, which is VERDICT, and the details before it."""
     recoveries = sorted(each.recovery for each in watch.faults if each.recovery is not None)
     summary: dict[str, Any] = {
         "events": verdict.events,

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -82,7 +83,7 @@ def chaos(
 
     Example: pmstream dev chaos --minutes 10 --workers 3 --brokers 3 --seed 7
     """
-    from pmstream.chaos.play import play
+    from pmstream.chaos.play import VERDICT, play
     from pmstream.chaos.recovery import measure
     from pmstream.chaos.stage import Plan
 
@@ -93,7 +94,7 @@ def chaos(
         summary = measure(plan, kills_only, connect, _progress, keep=keep)
     else:
         summary = play(plan, connect, _progress, keep=keep)
-    _print(summary, output)
+    show(summary, output, last=VERDICT)
     return FOUND if summary.get("wrong") else DONE
 
 
@@ -105,9 +106,13 @@ def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _print(summary: dict[str, Any], output: Output) -> None:
+def show(summary: dict[str, Any], output: Output, last: Sequence[str]) -> None:
+    """Prints a summary; in JSON what `last` names is a line of its own behind the details."""
     if output is Output.JSON:
-        print(json.dumps(summary), flush=True)
+        details = {name: value for name, value in summary.items() if name not in last}
+        found = {name: summary[name] for name in last if name in summary}
+        for line in filter(None, (details, found)):
+            print(json.dumps(line), flush=True)
         return
     for name, value in summary.items():
         if name != "wrong":
