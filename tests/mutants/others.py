@@ -4,7 +4,16 @@ Not among them, because the producer mends it: taking a commit without an answer
 next `begin` is a wrong call, whose outcome is unknown, and every position is read again.
 """
 
-from tests.mutants.mutation import CHANGELOG, COMMIT, PARTITION, RESTORE, WORKER, Edit, Mutation
+from tests.mutants.mutation import (
+    CHANGELOG,
+    COMMIT,
+    PARTITION,
+    RESTORE,
+    SHARE,
+    WORKER,
+    Edit,
+    Mutation,
+)
 
 _FLUSH = """\
         probe("flush")
@@ -63,9 +72,9 @@ OTHERS = (
         "I2: +1 per transaction that touches the partition, also when nothing was consumed",
         (
             Edit(
-                PARTITION,
+                SHARE,
                 "sequence=last.sequence + 1 if last is not None else 1,",
-                "sequence=last.sequence + bool(self._cursor) if last is not None else 1,",
+                "sequence=last.sequence + (position.source != last.source) if last else 1,",
             ),
         ),
     ),

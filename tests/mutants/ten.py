@@ -4,8 +4,8 @@ from tests.mutants.mutation import (
     CHANGELOG,
     COMMIT,
     MEMBERS,
-    PARTITION,
     RESTORE,
+    SHARE,
     STAGE,
     WORKER,
     Edit,
@@ -137,11 +137,11 @@ TEN = (
         (
             Edit(COMMIT, "    if last is not None:\n", "    if False and last is not None:\n"),
             Edit(
-                PARTITION,
+                SHARE,
                 "self._partition.acknowledged(self._record, offset)",
                 "self._partition.acknowledged(self._record, offset or 0)",
             ),
-            Edit(PARTITION, "        assert offset is not None,", "        assert True,"),
+            Edit(SHARE, "        assert offset is not None,", "        assert True,"),
         ),
     ),
     Mutation(
