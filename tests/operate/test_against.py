@@ -108,6 +108,19 @@ CHANGES: dict[str, tuple[Any, Any, list[tuple[str, str, str]]]] = {
         record(field("lines", MORE_LINES)),
         [("lines[].unit", BACK, "is new and has no default")],
     ),
+    "an optional record's field more": (
+        record(field("a", ["null", record(A, name="In")])),
+        record(field("a", ["null", record(A, field("b", "int"), name="In")])),
+        [("a.b", BACK, "is new and has no default")],
+    ),
+    "an optional record's field more, under another name": (
+        record(field("a", ["null", record(A, name="In")])),
+        record(field("a", ["null", record(A, field("b", "int"), name="Into", aliases=["In"])])),
+        [
+            ("a.b", BACK, "is new and has no default"),
+            ("a", FORTH, "can be record zoo.Into, which old readers do not know"),
+        ],
+    ),
     "a record within of another name": (
         record(field("a", record(A, name="In"))),
         record(field("a", record(A, name="Inner"))),
@@ -155,9 +168,8 @@ def test_a_change_is_named_by_field_and_by_whom_it_breaks(change: str, tmp_path:
 def test_a_schema_that_wrote_records_must_be_kept(tmp_path: Path) -> None:
     changed, gone, same = record(A), record(A, name="zoo.Gone"), record(A, name="zoo.Same")
     older = record(field("a", "int"))
-    then = zoo.write(
-        tmp_path / "then", {T: changed, "zoo.Gone": gone, "zoo.Same": same, "previous/T-1": older}
-    )
+    all_then = {T: changed, "zoo.Gone": gone, "zoo.Same": same, "previous/T-1": older}
+    then = zoo.write(tmp_path / "then", {**all_then, "previous/Gone-1": gone})
     now = zoo.write(tmp_path / "now", {T: record(), "zoo.Same": same})
 
     found = against(now, str(then))
@@ -170,7 +182,7 @@ def test_a_schema_that_wrote_records_must_be_kept(tmp_path: Path) -> None:
             "previous",
             f"records that {key}.avsc wrote at {then} are unknown now: put {kept}",
         )
-        for name, key in ((T, "previous/T-1"), ("zoo.Gone", "zoo.Gone"), (T, T))
+        for name, key in (("zoo.Gone", "previous/Gone-1"), (T, "previous/T-1"), (T, T))
     ]
 
 
@@ -199,6 +211,8 @@ def repository(tmp_path: Path) -> Repository:
 def test_a_git_revision_is_the_folder_as_it_was(repository: Repository) -> None:
     repository.write(record(A), old=record(field("a", "int")))
     (repository.root / "avro.avsc").write_text("not of this folder")
+    (repository.folder / "drafts").mkdir()
+    (repository.folder / "drafts" / "zoo.T.avsc").write_text("not of this folder, either")
     repository.commit("v1")
     repository.write(record(A, field("b", "int")), old=record(A))
     repository.commit("v2")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmstream.runtime.resolution import PARTIAL, PROMOTIONS, Misfit, resolve
+from pmstream.runtime.schemas import TAG
 from tests.runtime import zoo
 
 SCALARS = ["null", "boolean", "int", "long", "float", "double", "string", "bytes"]
@@ -87,3 +88,19 @@ def test_faults_are_named_by_kind_path_and_both_sides() -> None:
         Misfit("missing", "b"),
     ]
     assert [each.kind in PARTIAL for each in faults] == [True, True, False]
+
+
+def test_a_branch_that_is_alike_goes_before_one_that_could_read_it() -> None:
+    change, faults = resolve(["null", "long"], ["null", "double", "long"])
+
+    assert faults == []
+    assert repr(change(7)) == "7"
+
+
+def test_a_record_goes_into_the_branch_of_its_full_name() -> None:
+    cards = [zoo.record(name, ("number", "string")) for name in ("a.Card", "b.Card", "b.Other")]
+
+    change, faults = resolve(cards[1], ["null", *cards])
+
+    assert faults == []
+    assert change({"number": "1"}) == {"number": "1", TAG: "b.Card"}
