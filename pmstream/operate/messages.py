@@ -105,10 +105,7 @@ class Viewer:
             topic = read_inbox(record).topic
         if topic not in self._declared:
             return self._guess(record, value)
-        message = self._codec.decode(topic, value, record.headers)
-        if isinstance(message, Undeclared):
-            return Shown(message.schema, None)
-        return Shown(type(message).__name__, msgspec.to_builtins(message, str_keys=True))
+        return _shown(self._codec.decode(topic, value, record.headers))
 
     def _guess(self, record: Record, value: bytes) -> Shown:
         """A dead letter may be readable by today's schemas; other topics are not messages."""
@@ -117,10 +114,15 @@ class Viewer:
         if place is None or place[1] not in self._declared:
             return Shown("", None)
         try:
-            message = self._codec.decode(place[1], value, record.headers)
+            return _shown(self._codec.decode(place[1], value, record.headers))
         except Undecodable:
             return Shown("", None)
-        return Shown(type(message).__name__, msgspec.to_builtins(message, str_keys=True))
+
+
+def _shown(message: Any) -> Shown:
+    if isinstance(message, Undeclared):
+        return Shown(message.schema, None)
+    return Shown(type(message).__name__, msgspec.to_builtins(message, str_keys=True))
 
 
 def declared_topic(app: App, topic: str) -> Topic:

@@ -80,18 +80,20 @@ def test_what_others_wrote_is_shown_as_far_as_it_can_be(
     for header in (b"Placed", b"shop.Gone", None):
         writer.produce("orders", b'{"order":"o"}', b"k", (("type", header),), partition=0)
     writer.produce("orders", b'{"order":5}', b"k", (("type", b"Placed"),), partition=0)
-    dead = (("pm-source", b"orders-0-9"), ("type", b"Placed"))
-    writer.produce("json-shop.shipping.dead-letters", b'{"order":"o"}', b"k", dead, partition=0)
+    for name in (b"Placed", b"shop.Gone"):
+        dead = (("pm-source", b"orders-0-9"), ("type", name))
+        writer.produce("json-shop.shipping.dead-letters", b'{"order":"o"}', b"k", dead, partition=0)
     writer.flush(1)
 
     short, undeclared, nameless, wrong = consumed(pmstream, "orders")
-    [letter] = consumed(pmstream, "json-shop.shipping.dead-letters")
+    letter, of_old = consumed(pmstream, "json-shop.shipping.dead-letters")
 
     assert (short["type"], short["value"]) == ("Placed", {"order": "o", "n": 0})
     assert (undeclared["type"], undeclared["value"]) == ("shop.Gone", None)
     assert "has nothing in its header 'type'" in str(nameless["error"])
     assert "is no Placed: field order: Expected `str`, got `int`" in str(wrong["error"])
     assert letter["value"] == {"order": "o", "n": 0}
+    assert (of_old["type"], of_old["value"]) == ("shop.Gone", None)
 
 
 def test_what_cannot_be_produced_is_one_sentence(shop: MemoryLog, pmstream: Pmstream) -> None:
