@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -74,6 +75,44 @@ def test_too_many_restarts_give_one_process_manager_up_and_no_other(house: House
     assert "exit code 70" in supervisor.stopped["a"]
     assert pid_of(supervisor, "b") is not None
     assert "b" not in supervisor.stopped
+
+
+def test_restarts_that_are_long_ago_do_not_count(house: House, tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    script = (
+        f"import time\nopen({str(starts)!r}, 'a').write('x')\ntime.sleep(0.5)\nraise SystemExit(1)"
+    )
+    policy = Policy(max_restarts=1, within_s=0.3, shutdown_timeout_s=5)
+    supervisor = house.supervise({"a": script}, policy)
+    until(lambda: starts.exists() and len(starts.read_text()) >= 4, supervisor)
+    assert supervisor.stopped == {}
+
+
+def test_a_restart_waits_longer_each_time(house: House) -> None:
+    policy = Policy(max_restarts=5, shutdown_timeout_s=5)
+    supervisor = house.supervise({"a": "raise SystemExit(1)"}, policy)
+    (child,) = supervisor._children
+    waits = []
+    while "a" not in supervisor.stopped:
+        ended = len(house.lines)
+        until(lambda at=ended: len(house.lines) > at, supervisor)  # type: ignore[misc]
+        waits.append(child.backoff)
+    assert waits[:5] == [0.2, 0.4, 0.8, 1.6, 3.2]
+
+
+def test_a_temporary_process_manager_that_stopped_leaves_its_supervisor_up(house: House) -> None:
+    """Else Kubernetes would start it again."""
+    policy = Policy(restart=Restart.TEMPORARY, shutdown_timeout_s=5)
+    supervisor = house.supervise({"a": "raise SystemExit(70)"}, policy)
+    ended: list[dict[str, str]] = []
+    thread = threading.Thread(target=lambda: ended.append(supervisor.run()))
+    thread.start()
+    until(lambda: "a" in supervisor.stopped)
+    thread.join(1)
+    assert thread.is_alive()
+    supervisor.stop()
+    thread.join(DEADLINE_SECONDS)
+    assert ended[0].keys() == {"a"}
 
 
 @pytest.mark.parametrize(
