@@ -108,6 +108,15 @@ def test_write_your_own(tmp_path: Path, kafka: Cluster) -> None:
         assert json.loads(listed)[0]["uuid"] == "o-1"
 
 
+def test_every_dev_command_is_a_recipe_that_takes_its_arguments() -> None:
+    found = re.findall(r"(?:^    |`)\./dev ([^`#\n]+)", README.read_text(), re.MULTILINE)
+    assert [each.split()[0] for each in found][:2] == ["demo", "test"]
+    for each in found:
+        words = ["just", "--dry-run", *shlex.split(each)]
+        done = subprocess.run(words, cwd=README.parent, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
 def test_every_file_that_is_named_is_there() -> None:
     for link in re.findall(r"\]\(([^)]+)\)", README.read_text()):
         assert (README.parent / link).exists(), link

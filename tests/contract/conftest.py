@@ -1,6 +1,7 @@
 """The logs that the contract is checked on."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -24,14 +25,20 @@ THREE_IN_SOAK = pytest.param("kafka3", marks=[pytest.mark.kafka, *soak])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """A log of each kind, and the helpers around it; `test_failover` has all in CI."""
     if request.param == MEMORY:
-        clock = VirtualClock()
-        log = MemoryLog(clock)
-        made = World(log, clock, log.delete_topic)
+        made = request.getfixturevalue("memory_world")
     else:
         kafka_log, delete_topic = request.getfixturevalue(f"{request.param}_log")
         made = World(kafka_log, SystemClock(), delete_topic)
     yield made
     made.close()
+
+
+@pytest.fixture
+def memory_world() -> World:
+    """A log in memory of its own."""
+    clock = VirtualClock()
+    log = MemoryLog(clock)
+    return World(log, clock, log.delete_topic)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +53,7 @@ def kafka3_log(kafka3: Cluster) -> tuple[Log, DeleteTopic]:
     return on(kafka3)
 
 
-def on(cluster: Cluster) -> tuple[Log, DeleteTopic]:
+def on(cluster: Cluster, **options: Any) -> tuple[Log, DeleteTopic]:
     """A log on a cluster, and how its topics are deleted."""
     from confluent_kafka.admin import AdminClient
 
@@ -60,4 +67,4 @@ def on(cluster: Cluster) -> tuple[Log, DeleteTopic]:
 
     # A topic that nobody knows is an error after a second: five, the default, only costs time.
     properties = {"topic.metadata.propagation.max.ms": "1000"}
-    return KafkaLog(servers, properties, session_timeout_ms=6_000), delete_topic
+    return KafkaLog(servers, properties, session_timeout_ms=6_000, **options), delete_topic
