@@ -123,6 +123,21 @@ def test_a_gather_answers_no_more_than_asked_for(world: World) -> None:
     assert max(sizes) <= 9
 
 
+def test_a_members_position_passes_a_marker_and_does_not_run_ahead_of_what_it_answered(
+    world: World,
+) -> None:
+    partition, producer = world.partition(), world.producer()
+    world.stage(producer, partition, [b"one", b"two"])
+    world.commit(producer)
+    end = world.log.end(partition, stable=False)
+    member = world.joined([partition.topic])
+
+    world.gather_until(lambda: member.consumer.position(partition) == end, member)
+
+    assert end == 3
+    assert [each.value for each in member.records] == [b"one", b"two"]
+
+
 def test_the_lag_is_counted_to_the_stable_end(world: World) -> None:
     partition, producer = world.partition(), world.producer()
     member = world.joined([partition.topic])

@@ -76,12 +76,12 @@ class ClockedWorld(World):
         self.start(INSTANCES, "w-0")
 
 
-def make_app(**options: Any) -> App:
-    """The app of a clocked world."""
+def make_app(name: str = "world", **options: Any) -> App:
+    """The app of a clocked world, its topics named after it."""
     return App(
-        name="world",
+        name=name,
         schemas=Path(world.__file__).parent / "avro",
-        events={"world.events": [Happened]},
-        commands={"world.commands": {Do: "process"}},
+        events={f"{name}.events": [Happened]},
+        commands={f"{name}.commands": {Do: "process"}},
         process_managers=[Clocked(**options)],
     )
