@@ -47,7 +47,7 @@ def test_it_does_what_it_is_answered(
     os.close(ours)
     os.close(theirs)
 
-    assert "at the origin: 1 past events will be handled" in out
+    assert "at origin: 1 past events will be handled" in out
     assert process.returncode == code, err
     prefix = f"{name}.transfer-money."
     found = [topic.removeprefix(prefix) for topic in log.topics() if topic.startswith(prefix)]

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pmstream.cli.loading import load_app
 from pmstream.config import Settings
 from pmstream.devkafka import Cluster
 from pmstream.runtime.clock import SystemClock
+from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import ROLES, make_worker
 from tests.cli.conftest import Pmstream, Shell
@@ -47,6 +49,11 @@ def transfer(uuid: str, amount: int) -> str:
     return json.dumps({**fields, "amount": amount})
 
 
+def written_to(log: MemoryLog, topic: str) -> bool:
+    places = [TopicPartition(topic, n) for n in range(log.topics()[topic].partitions)]
+    return any(log.end(place, stable=True) for place in places)
+
+
 def test_each_tenant_sees_its_own_commands_only(
     pmstream: Pmstream, log: MemoryLog, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -67,7 +74,10 @@ def test_each_tenant_sees_its_own_commands_only(
         ]
 
     # when
-    for _ in range(100):
+    targets = [f"{name}-{tenant}.commands" for tenant in TENANTS]
+    deadline = time.monotonic() + 60
+    while not all(written_to(log, topic) for topic in targets):
+        assert time.monotonic() < deadline, "no command of some tenant"
         for worker in workers:
             worker.turn()
     for worker in workers:
