@@ -55,19 +55,15 @@ FAULTS: dict[int, tuple[str, str]] = {
 }
 """Fault to (tiers, what is expected)."""
 
-NOT_YET: dict[tuple[int, str], str] = {
-    (47, "M"): "there are no replies, holds and timers yet",
-}
+NOT_YET: dict[tuple[int, str], str] = {}
 """What no test can show yet: (fault, tier) to why."""
 
 PARTLY: dict[int, str] = {
     37: "the deliberate replay: there is no such order yet",
     38: "direct mode: there is only the inbox so far",
     39: "a missing ACL: the embedded Kafka has no authorizer",
-    42: "timers: the due work is retries so far",
-    43: "replies and orders: there are none yet",
+    43: "orders: there are none yet; replies are a handful of damaged ones, not thousands",
     45: "`start_from` is the tools' (tests/operate), the runtime knows positions only",
-    46: "an operator's release and a reply: there are no orders and replies yet",
-    51: "hold: there is none yet",
+    46: "an operator's release: there are no orders yet; the reply in memory only",
 }
 """What of a fault its tests leave out, and why."""

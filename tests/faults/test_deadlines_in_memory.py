@@ -1,0 +1,147 @@
+"""Deadlines: none that downtime made false, none twice when the clock steps (F42 F46 F47 F51)."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pmstream.core.instance import load_instance
+from pmstream.core.lifecycle import Condition, condition
+from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.memory import MemoryLog
+from pmstream.runtime.roles import INSTANCES
+from pmstream.runtime.store import instance_key
+from tests.runtime.clocked import FIRED, TIMER_SECONDS, ClockedWorld, make_app
+
+HOUR = 3_600
+Make = Callable[..., ClockedWorld]
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def make(tmp_path: Path, clock: VirtualClock) -> Iterator[Make]:
+    made: list[ClockedWorld] = []
+
+    def make(**options: Any) -> ClockedWorld:
+        made.append(ClockedWorld(MemoryLog(clock), tmp_path, clock, app=make_app(**options)))
+        made[0].start_all()
+        return made[0]
+
+    yield make
+    made[0].close()
+
+
+def stands(world: ClockedWorld, process: str) -> Condition:
+    record = world.changelog().get(instance_key(process))
+    return condition(load_instance(record) if record is not None else None)
+
+
+def asked(world: ClockedWorld, count: int) -> Callable[[], bool]:
+    return lambda: len(world.asked()) == count
+
+
+def down_for_an_hour(
+    world: ClockedWorld, clock: VirtualClock, meanwhile: Callable[[], object]
+) -> None:
+    world.crash("w-0")
+    meanwhile()
+    world.settle()  # the router goes on
+    clock.advance(HOUR)
+    world.start(INSTANCES, "w-0")
+
+
+def test_f47_m_a_reply_that_waits_in_its_topic_is_no_timeout(
+    make: Make, clock: VirtualClock
+) -> None:
+    world = make(dispatch="confirm", confirm_timeout=30)
+    world.count("a", [1, 2])
+    world.settle(asked(world, 1))
+
+    down_for_an_hour(world, clock, lambda: world.reply(world.asked()[0]))
+    world.settle(asked(world, 2))
+
+    # A timeout would have asked `error`, and the first command again.
+    assert world.counts("a") == [(1, 1), (2, 2)]
+    assert len({dict(each.headers)["command-id"] for each in world.asked()}) == 2
+
+
+def test_f47_m_a_start_that_waits_in_the_inbox_ends_a_hold(make: Make, clock: VirtualClock) -> None:
+    world = make()
+    world.count("a", [1], what="early")
+    world.settle(lambda: stands(world, "a") is Condition.HOLDING)
+
+    down_for_an_hour(world, clock, lambda: world.count("a", [2]))
+    world.settle(asked(world, 2))
+
+    assert world.counts("a") == [(2, 1), (1, 2)]
+
+
+def test_f47_m_a_stop_that_waits_in_the_inbox_ends_a_timer(make: Make, clock: VirtualClock) -> None:
+    world = make()
+    world.count("a", [1], what="timer")
+    world.settle(asked(world, 1))
+
+    down_for_an_hour(world, clock, lambda: world.count("a", [2], what="stop"))
+    world.settle()
+
+    assert world.counts("a") == [(1, 1)]
+    assert stands(world, "a") is Condition.ABSENT
+
+
+@pytest.mark.parametrize("step", [-HOUR, HOUR], ids=["back", "forward"])
+def test_f42_m_timers_fire_once_when_the_clock_steps(
+    make: Make, clock: VirtualClock, step: int
+) -> None:
+    world = make()
+    for process in ("a", "b"):
+        world.count(process, [1], what="timer")
+    world.settle(asked(world, 2))
+
+    clock.step(step)
+    world.turn(10)
+    clock.step(-step)
+    clock.advance(TIMER_SECONDS)
+    world.settle(asked(world, 4))
+    world.restart()
+    clock.advance(TIMER_SECONDS)
+    world.settle()
+
+    assert world.counts("a") == world.counts("b") == [(1, 1), (FIRED, 1)]
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["reply", "deadline"])
+def test_f46_m_a_reply_or_its_deadline_frees_a_partition_that_a_full_backlog_blocks(
+    make: Make, clock: VirtualClock, answered: bool
+) -> None:
+    world = make(dispatch="confirm", confirm_timeout=30, backlog_limit=3)
+    world.count("a", range(1, 7))
+    world.settle(lambda: any(what == "blocked" for what, _, _ in world.told))
+    assert len(world.asked()) == 1
+
+    for count in range(2, 7):
+        if answered:
+            world.reply(world.asked()[-1])
+        else:
+            clock.advance(30)
+        world.settle(asked(world, count))
+
+    assert world.counts("a") == [(n, n) for n in range(1, 7)]
+
+
+def test_f51_m_a_held_event_and_a_stop_before_their_start_keep_their_order(
+    make: Make, clock: VirtualClock
+) -> None:
+    world = make()
+    world.count("a", [1], what="early")
+    world.count("a", [2], what="stop")
+    world.settle(lambda: stands(world, "a") is Condition.HOLDING)
+
+    world.count("a", [3])
+    world.settle(lambda: stands(world, "a") is Condition.ABSENT)
+
+    assert world.counts("a") == [(3, 1), (1, 2)]
