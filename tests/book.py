@@ -1,0 +1,102 @@
+"""Writes the tables of docs/semantics.md from ROUTES, LEGAL and LIFECYCLE: `python -m tests.book`."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pmstream.core import failure
+from pmstream.core.failure import LEGAL, Kind
+from pmstream.core.instance import Status
+from pmstream.core.lifecycle import LIFECYCLE
+from pmstream.core.routing import HOLDABLE, ROUTES, Action, Route
+
+PAGE = Path(__file__).parent.parent / "docs" / "semantics.md"
+BEGIN, END = "<!-- generated from {}: python -m tests.book -->", "<!-- end -->"
+
+_ANSWERS = {
+    Route.START: "Start(id)",
+    Route.START_NEW: "StartNew(id)",
+    Route.CONTINUE: "Continue(id)",
+    Route.CONTINUE_EXISTING: "ContinueExisting(id)",
+    Route.STOP: "Stop(id)",
+}
+_ACTIONS = {
+    Action.CREATE: "create, handle",
+    Action.HANDLE: "handle",
+    Action.DELETE: "delete state and timers",
+    Action.NOTHING: "nothing",
+    Action.LATE: "ignore, count as late",
+}
+_COLUMNS = {
+    Status.ABSENT: "no instance",
+    Status.RUNNING: "instance exists",
+    Status.COMPLETED: "completed (`completed_for`)",
+}
+_FAILURES = [
+    failure.Retry,
+    failure.Skip,
+    failure.SkipContinuePending,
+    failure.SkipDiscardPending,
+    failure.ContinueWith,
+    failure.Park,
+    failure.Stop,
+]
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
+    yield _row(head)
+    yield _row("---" for _ in head)
+    yield from (_row(each) for each in rows)
+
+
+def routes() -> Iterator[str]:
+    """What each answer of `interested` does."""
+    rows = []
+    for route in Route:
+        cells = [f"`{_ANSWERS[route]}`"]
+        for status in _COLUMNS:
+            action, error = ROUTES[route, status]
+            text = f"fail `{error.__name__}`" if error is not None else _ACTIONS[action]
+            held = status is Status.ABSENT and route in HOLDABLE
+            cells.append(f"{text}; with `hold=` wait so long first" if held else text)
+        rows.append(cells)
+    return _table(["`interested` answers", *_COLUMNS.values()], rows)
+
+
+def legal() -> Iterator[str]:
+    """What `error` may answer."""
+    rows = [
+        [f"`{answer.__name__}`", *("yes" if answer in LEGAL[kind] else "–" for kind in Kind)]
+        for answer in _FAILURES
+    ]
+    return _table(["`error` answers", *(str(kind) for kind in Kind)], rows)
+
+
+def lifecycle() -> Iterator[str]:
+    """Where an instance may go."""
+    rows = [
+        [str(before), str(after), why]
+        for before, ways in LIFECYCLE.items()
+        for after, why in ways.items()
+    ]
+    return _table(["from", "to", "when"], rows)
+
+
+TABLES = {"ROUTES": routes, "LEGAL": legal, "LIFECYCLE": lifecycle}
+
+
+def written(page: str) -> str:
+    """The page with its tables made anew."""
+    for name, table in TABLES.items():
+        head = BEGIN.format(name)
+        before, _, rest = page.partition(head)
+        _, _, after = rest.partition(END)
+        page = "\n".join([f"{before}{head}", *table(), f"{END}{after}"])
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text()))
