@@ -1,4 +1,4 @@
-"""Writes the tables of docs/semantics.md from ROUTES, LEGAL and LIFECYCLE: `python -m tests.book`."""
+"""Writes the tables of docs/semantics.md from the code: `python -m tests.book`."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -69,7 +69,7 @@ def routes() -> Iterator[str]:
 def legal() -> Iterator[str]:
     """What `error` may answer."""
     rows = [
-        [f"`{answer.__name__}`", *("yes" if answer in LEGAL[kind] else "–" for kind in Kind)]
+        [f"`{answer.__name__}`", *("yes" if answer in LEGAL[kind] else "no" for kind in Kind)]
         for answer in _FAILURES
     ]
     return _table(["`error` answers", *(str(kind) for kind in Kind)], rows)

@@ -1,0 +1,245 @@
+"""scenario(manager).given(...).when(...).then(...): what a process manager does, told in one line.
+
+Rule: it is the core that decides, as in production; each step runs twice and must come out alike,
+so a clock or a random number in an author's callback is found.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from difflib import ndiff
+from typing import Any, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pmstream.core.engine import Arrived, Due, Halt, Input, Reply, Step, route, step
+from pmstream.core.lifecycle import coming
+from pmstream.core.messages import Emitted, Headers, Routed, metadata_of
+from pmstream.core.process import ProcessManager, bind
+from pmstream.core.state import load_state
+from pmstream.testing.coder import ByNumber
+from pmstream.testing.process import Process
+
+START_MS = 1_700_000_000_000
+"""When a scenario begins, milliseconds since the epoch."""
+
+MAX_STATE_BYTES = 1_000_000
+
+
+class Answered(Struct, frozen=True):
+    """A service's reply to a command of this scenario."""
+
+    command: Any
+    accepted: bool
+    reason: Any = None
+
+
+def accepted(command: Any) -> Answered:
+    """The service did the command (confirm mode)."""
+    return Answered(command, accepted=True)
+
+
+def rejected(command: Any, reason: Any = None) -> Answered:
+    """The service did not do the command, for that reason (confirm mode)."""
+    return Answered(command, accepted=False, reason=reason)
+
+
+class Scenario:
+    """A story of one process manager. Every method but the checks' failures answers itself.
+
+    Args:
+        manager: the process manager.
+    """
+
+    def __init__(self, manager: ProcessManager[Any]) -> None:
+        self._coder, self._now, self._offset = ByNumber(), START_MS, 0
+        self._callbacks = replace(bind(manager), error=self._remembering(bind(manager).error))
+        self._processes: dict[str, Process] = {}
+        self._sent: list[Emitted] = []
+        self._out: list[Any] = []
+        self._errors: list[Exception] = []
+        self._halt = ""
+
+    # What happens
+
+    def given(self, *events: Any) -> Self:
+        """These events happened before; what they called for is not looked at."""
+        for each in events:
+            self._happen(each)
+        return self._fresh()
+
+    def when(self, what: Any, headers: Headers = ()) -> Self:
+        """An event happens, or a reply comes (`accepted`, `rejected`).
+
+        Raises:
+            AssertionError: a reply names a command that was not sent.
+        """
+        self._fresh()
+        if isinstance(what, Answered):
+            self._reply(what)
+        else:
+            self._happen(what, headers)
+        return self
+
+    def advance(self, time: timedelta) -> Self:
+        """Time passes; what comes due happens: retries, timers, deadlines, holds."""
+        self._fresh()
+        until = self._now + time // timedelta(milliseconds=1)
+        while (found := self._next_due(until)) is not None:
+            self._now = max(self._now, found[0])
+            self._advance(found[1].process_uuid, found[1])
+        self._now = until
+        return self
+
+    # What must have come of it
+
+    def then(self, *commands: Any) -> Self:
+        """Exactly these commands went out, in this order."""
+        self._alive()
+        _same("commands", list(commands), self._out)
+        return self
+
+    def then_nothing(self) -> Self:
+        """No command went out."""
+        return self.then()
+
+    def then_state(self, state: Any, process_uuid: str = "") -> Self:
+        """The process has this state; None is: there is no such instance.
+
+        Args:
+            state: the author's Struct.
+            process_uuid: of the process; may be left out when there is only one.
+        """
+        self._alive()
+        _same("state", [state], [self._state(process_uuid)])
+        return self
+
+    def then_raises(self, error: type[Exception]) -> Self:
+        """`error` was asked about an error of this type."""
+        told = [f"{type(each).__name__}: {each}" for each in self._errors] or ["no error"]
+        assert any(isinstance(each, error) for each in self._errors), (
+            f"error() was not asked about {error.__name__}; it was asked about: {', '.join(told)}"
+        )
+        return self
+
+    def then_stopped(self) -> Self:
+        """The process manager stopped."""
+        assert self._halt, "the process manager did not stop"
+        return self
+
+    # How it works
+
+    def _remembering(self, error: Callable[..., object]) -> Callable[..., object]:
+        def remembering(raised: Exception, failed: Any, context: Any) -> object:
+            if raised not in self._errors:
+                self._errors.append(raised)
+            return error(raised, failed, context)
+
+        return remembering
+
+    def _fresh(self) -> Self:
+        self._out, self._errors = [], []
+        return self
+
+    def _alive(self) -> None:
+        assert not self._halt, f"the process manager stopped: {self._halt}"
+
+    def _happen(self, event: Any, headers: Headers = ()) -> None:
+        place = Routed(
+            "", "", self._coder.number(event), "scenario", 0, self._offset, 0, self._now, headers
+        )
+        self._offset += 1
+        metadata = metadata_of(place, self._callbacks.name)
+        first, routing = (route(self._callbacks, event, metadata, self._now) for _ in range(2))
+        _alike("interested", (first.route, first.ids), (routing.route, routing.ids))
+        if isinstance(routing.failure, Halt):
+            self._halt = routing.failure.reason
+        for index, uuid in enumerate(routing.ids):
+            routed = replace(
+                place,
+                process_uuid=uuid,
+                route=str(routing.route),
+                index=index,
+                hold=routing.hold,
+            )
+            self._advance(uuid, Arrived(routed, event))
+
+    def _reply(self, answer: Answered) -> None:
+        for each in reversed(self._sent):
+            if self._coder.messages[int(each.value)] == answer.command:
+                uuid = each.id.split("/", 1)[0]
+                self._advance(uuid, Reply(each.id, answer.accepted, answer.reason))
+                return
+        raise AssertionError(f"{answer.command!r} was not sent; sent so far: {self._commands()}")
+
+    def _commands(self) -> list[Any]:
+        return [self._coder.messages[int(each.value)] for each in self._sent]
+
+    def _next_due(self, until: int) -> tuple[int, Due] | None:
+        found = [
+            (each.due, Due(each.kind, uuid, each.name))
+            for uuid, process in self._processes.items()
+            if process.instance is not None
+            for each in coming(process.instance)
+            if each.due <= until
+        ]
+        return min(found, key=lambda each: each[0], default=None) if not self._halt else None
+
+    def _advance(self, uuid: str, input: Input) -> None:
+        process = self._processes.setdefault(uuid, Process())
+        todo: Input | None = input
+        while todo is not None:
+            done = self._step(process, todo)
+            if done.halt is not None:
+                self._halt = done.halt.reason
+                return
+            process.take_over(done)
+            self._sent += done.commands
+            self._out += [self._coder.messages[int(each.value)] for each in done.commands]
+            todo = process.next(done)
+
+    def _step(self, process: Process, input: Input) -> Step:
+        first, done = (
+            step(self._callbacks, process.instance, input, self._now, self._coder, MAX_STATE_BYTES)
+            for _ in range(2)
+        )
+        _alike("handle, apply or error", first, done)
+        return done
+
+    def _state(self, process_uuid: str) -> Any:
+        if not process_uuid:
+            assert len(self._processes) <= 1, (
+                f"say which process: then_state(state, process_uuid); there are "
+                f"{', '.join(self._processes)}"
+            )
+            process_uuid = next(iter(self._processes), "")
+        instance = self._processes.get(process_uuid, Process()).instance
+        if instance is None or not instance.exists:
+            return None
+        return load_state(instance.state, self._callbacks, instance.state_version)
+
+
+def _alike(what: str, first: object, second: object) -> None:
+    assert first == second, (
+        f"{what} answered differently to the same input; a callback may use no clock, no random "
+        f"number and nothing that changes:\n{_difference([first], [second])}"
+    )
+
+
+def _same(what: str, expected: list[Any], found: list[Any]) -> None:
+    assert expected == found, (
+        f"{what} are not as expected (- expected, + found):\n{_difference(expected, found)}"
+    )
+
+
+def _difference(expected: list[Any], found: list[Any]) -> str:
+    return "\n".join(ndiff([repr(each) for each in expected], [repr(each) for each in found]))
+
+
+def scenario(manager: ProcessManager[Any] | type[ProcessManager[Any]]) -> Scenario:
+    """Begins a story.
+
+    Args:
+        manager: the process manager, or its class when it needs no arguments.
+    """
+    return Scenario(manager() if isinstance(manager, type) else manager)
