@@ -27,8 +27,9 @@ def clock() -> VirtualClock:
 def make(tmp_path: Path, clock: VirtualClock) -> Iterator[Make]:
     made: list[ClockedWorld] = []
 
-    def make(**options: Any) -> ClockedWorld:
-        made.append(ClockedWorld(MemoryLog(clock), tmp_path, clock, app=make_app(**options)))
+    def make(batch: int = 2_000, **options: Any) -> ClockedWorld:
+        app, log = make_app(**options), MemoryLog(clock)
+        made.append(ClockedWorld(log, tmp_path, clock, 1, app, max_batch_records=batch))
         made[0].start_all()
         return made[0]
 
@@ -55,28 +56,78 @@ def down_for_an_hour(
     world.start(INSTANCES, "w-0")
 
 
-def test_f47_m_a_reply_that_waits_in_its_topic_is_no_timeout(
+REPLIES_AT_ONCE = 2_000
+
+
+def refuse_timeouts(world: ClockedWorld) -> None:
+    """`error` is asked about nothing."""
+
+    def error(error: Exception, *_: Any) -> Any:
+        raise AssertionError(f"a false deadline: {error!r}")
+
+    world.app.manager("counter").error = error  # type: ignore[method-assign,assignment]
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["quiet inbox", "later events"])
+@pytest.mark.parametrize("batch", [500, 5_000])
+def test_f47_m_a_reply_that_waits_behind_others_in_its_topic_is_no_timeout(
+    make: Make, clock: VirtualClock, batch: int, later: bool
+) -> None:
+    world = make(batch, dispatch="confirm", confirm_timeout=30)
+    world.count("a", [1])
+    world.settle(asked(world, 1))
+    refuse_timeouts(world)
+
+    def meanwhile() -> None:
+        writer = world.log.writer()
+        for _ in range(REPLIES_AT_ONCE + 500):  # more than is read at once
+            writer.produce(world.names.replies, None, b"nobody", (), 0)
+        writer.flush(10)
+        world.reply(world.asked()[0])
+        if later:  # its time is after the deadline
+            clock.advance(HOUR)
+            world.count("b", [1], what="ignore")
+            world.count("c", [1])
+
+    down_for_an_hour(world, clock, meanwhile)
+    world.settle(lambda: stands(world, "a") is Condition.IDLE)
+
+    assert world.counts("a") == [(1, 1)]
+
+
+def test_f47_m_nothing_is_due_before_what_stood_in_the_inbox_has_been_gathered(
     make: Make, clock: VirtualClock
 ) -> None:
-    world = make(dispatch="confirm", confirm_timeout=30)
-    world.count("a", [1, 2])
+    world = make()
+    world.count("a", [1], what="timer")
     world.settle(asked(world, 1))
+    down_for_an_hour(world, clock, lambda: world.count("a", [2], what="stop"))
+    worker = world.workers["w-0"]
 
-    down_for_an_hour(world, clock, lambda: world.reply(world.asked()[0]))
-    world.settle(asked(world, 2))
+    while not worker.stage.load().waiting:
+        worker.stage.process(clock.now(), 100)  # it runs, and has gathered nothing so far
+        assert not worker.stage.load().staged
+        worker.stage.catch_up(worker._consumer)
+        worker.stage.process(clock.now(), 100)
+        assert not worker.stage.load().staged
+        for record in worker._gather():
+            worker.stage.take(record)
+    world.settle()
 
-    # A timeout would have asked `error`, and the first command again.
-    assert world.counts("a") == [(1, 1), (2, 2)]
-    assert len({dict(each.headers)["command-id"] for each in world.asked()}) == 2
+    assert world.counts("a") == [(1, 1)]
 
 
 def test_f47_m_a_start_that_waits_in_the_inbox_ends_a_hold(make: Make, clock: VirtualClock) -> None:
-    world = make()
+    world = make(5)
     world.count("a", [1], what="early")
     world.settle(lambda: stands(world, "a") is Condition.HOLDING)
 
-    down_for_an_hour(world, clock, lambda: world.count("a", [2]))
-    world.settle(asked(world, 2))
+    def meanwhile() -> None:
+        world.count("others", range(50))  # more than is gathered at once
+        world.count("a", [2])
+
+    down_for_an_hour(world, clock, meanwhile)
+    world.settle(asked(world, 52))
 
     assert world.counts("a") == [(2, 1), (1, 2)]
 
