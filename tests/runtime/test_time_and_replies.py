@@ -188,6 +188,9 @@ def test_replies_are_read_on_after_a_kill(make: Make, wiped: bool) -> None:
     world.settle(lambda: in_condition(world, "a") is Condition.IDLE)
 
     assert world.counts("a") == [(1, 1), (2, 2)]
+    stage: Any = next(iter(set(world.workers) - {"router-0"}))
+    parts = world.workers[stage].stage.partitions  # type: ignore[attr-defined]
+    assert sum(part.replies for part in parts) == len(world.read(world.names.replies))
 
 
 def test_a_reply_in_another_partition_is_passed_on(make: Make) -> None:
