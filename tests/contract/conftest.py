@@ -17,13 +17,12 @@ DeleteTopic = Callable[[str], None]
 
 MEMORY = "memory"
 ONE = pytest.param("kafka", marks=pytest.mark.kafka)
-THREE = pytest.param("kafka3", marks=pytest.mark.kafka)
 THREE_IN_SOAK = pytest.param("kafka3", marks=[pytest.mark.kafka, *soak])
 
 
 @pytest.fixture(params=[MEMORY, ONE, THREE_IN_SOAK])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """A log of each kind, and the helpers around it; `test_failover` has all in CI."""
+    """A log of each kind, and the helpers around it."""
     if request.param == MEMORY:
         made = request.getfixturevalue("memory_world")
     else:

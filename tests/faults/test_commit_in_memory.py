@@ -71,6 +71,9 @@ def test_f10_m_the_store_is_the_fold_of_what_was_committed(
     feed(world, 0, 8)
     world.start_all()
     fences = 0
+    # A commit that was made is never answered by MustAbort, whatever was answered before.
+    made = any(call == "commit" and after for _, call, _, after in plan)
+    plan = [each for each in plan if not (made and each[1:3] == ("commit", MustAbort))]
     for turn in range(40):
         for at, call, error, after in plan:
             fences += turn == at and error is Fenced
