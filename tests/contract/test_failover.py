@@ -15,8 +15,8 @@ from tests.contract.world import Member, World
 
 Outage = Callable[[], AbstractContextManager[None]]
 
-# Three brokers in `just soak` only: once, on two loaded cores, a member did not read on for the 90 s
-# that a broker was away, and nobody knows yet whether that was the machine.
+# Three brokers in `just soak` only: once, on two loaded cores, a member did not read on for the
+# 90 s that a broker was away, and nobody knows yet whether that was the machine.
 pytestmark = pytest.mark.parametrize("world", [MEMORY, THREE_IN_SOAK], indirect=True)
 
 LEADERS = 3
