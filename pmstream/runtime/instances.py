@@ -50,6 +50,7 @@ class InstancesStage:
         self._owned: dict[int, Owned] = {}
         confirms = setup.read_reply is not None
         self._replies = Follower(log, setup.names.replies) if confirms else None
+        self._replies_quiet = False
         self._guard = setup.guard
 
     @property
@@ -125,7 +126,9 @@ class InstancesStage:
 
     def _take_replies(self, replies: Follower) -> None:
         replies.follow({each.number: each.replies for each in self.partitions})
-        for record in replies.read(_REPLIES_AT_ONCE):
+        records = replies.read(_REPLIES_AT_ONCE)
+        self._replies_quiet = not records
+        for record in records:
             owned = self._owned.get(record.partition)
             if owned is not None and owned.running is not None:
                 owned.running.take_reply(record)
@@ -164,21 +167,29 @@ class InstancesStage:
             owned.flush_at = now + self._flush_interval
         if now >= owned.look_at:
             owned.look_at = now + _PINNED_SECONDS
-            self._free_pinned(owned, part.source)
+            if self._free_pinned(owned, part.source) and not part.waiting:
+                # A position may stand before the last marker for ever: silence tells as well.
+                part.inbox_live = True
+                part.replies_live = part.replies_live or self._replies_quiet
         if now >= owned.purge_at:
             owned.purge_at = now + PURGE_SECONDS
             purged = self._purge.partition(part.source, part.position)
             if purged:
                 self._told("inbox", part.number, purged)
 
-    def _free_pinned(self, owned: Owned, inbox: TopicPartition) -> None:
-        """A dead router's open transaction hides what other routers wrote (protocol §4 a)."""
+    def _free_pinned(self, owned: Owned, inbox: TopicPartition) -> bool:
+        """A dead router's open transaction hides what other routers wrote (protocol §4 a).
+
+        Returns:
+            Whether all that stands in the inbox can be read.
+        """
         stable = self._log.end(inbox, stable=True)
         end = self._log.end(inbox, stable=False)
         pinned = stable is not None and end is not None and stable < end
         if pinned and stable == owned.stable:
             self._takeover.inbox(inbox)
         owned.stable = stable if pinned else None
+        return stable is not None and end is not None and not pinned
 
     # Records and batches
 

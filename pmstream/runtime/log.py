@@ -138,7 +138,7 @@ class Consumer(Protocol):
         """The membership of this moment; None when the member is in no generation."""
 
     def position(self, partition: TopicPartition) -> int | None:
-        """The offset to be gathered next, past markers and aborted records; None: unknown."""
+        """The offset to be gathered next, maybe before a last marker; None: unknown."""
 
     def lag(self, partition: TopicPartition) -> int | None:
         """Offsets between the position and the last known LSO (maybe 1 s old); None: unknown."""

@@ -12,7 +12,7 @@ from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from pmstream.runtime.store import instance_key
-from tests.runtime.clocked import FIRED, TIMER_SECONDS, Clocked, ClockedWorld, make_app
+from tests.runtime.clocked import FIRED, TIMER_SECONDS, ClockedWorld, make_app
 
 Make = Callable[..., ClockedWorld]
 
@@ -69,23 +69,6 @@ def test_a_timer_fires_once(make: Make, clock: VirtualClock, killed: bool) -> No
     assert world.counts("a") == [(1, 1), (FIRED, 1)]
 
 
-def test_after_downtime_what_came_before_a_timer_was_due_is_handled_before_it(
-    make: Make, clock: VirtualClock
-) -> None:
-    world = make()
-    world.count("a", [1], what="timer")
-    world.settle(asked(world, 1))
-    world.crash("w-0")
-    world.count("a", [2], what="stop")  # before it is due, and it ends the process
-    world.settle()
-    clock.advance(10 * TIMER_SECONDS)
-
-    world.start(INSTANCES, "w-0")
-    world.settle()
-
-    assert world.counts("a") == [(1, 1)]
-
-
 def test_a_timer_that_was_due_before_an_event_fires_before_it(
     make: Make, clock: VirtualClock
 ) -> None:
@@ -131,23 +114,6 @@ def test_an_early_event_waits_in_the_store_for_its_start(make: Make, clock: Virt
     world.settle(lambda: in_condition(world, "a") is Condition.HOLDING)
     world.restart()
     world.count("a", [2])
-    world.settle(asked(world, 2))
-
-    assert world.counts("a") == [(2, 1), (1, 2)]
-
-
-def test_downtime_ends_no_hold_whose_start_waits_in_the_inbox(
-    make: Make, clock: VirtualClock
-) -> None:
-    world = make()
-    world.count("a", [1], what="early")
-    world.settle(lambda: in_condition(world, "a") is Condition.HOLDING)
-    world.crash("w-0")
-    world.count("a", [2])
-    world.settle()
-    clock.advance(3_600)
-
-    world.start(INSTANCES, "w-0")
     world.settle(asked(world, 2))
 
     assert world.counts("a") == [(2, 1), (1, 2)]
@@ -224,26 +190,6 @@ def test_silence_is_a_timeout_and_the_command_keeps_its_id(make: Make, clock: Vi
     world.settle(lambda: len(world.asked()) > 1)
 
     # Counter skips a command that failed: the next event's command is out.
-    assert world.counts("a") == [(1, 1), (2, 2)]
-
-
-def test_downtime_is_no_timeout_when_the_reply_waits_in_its_topic(
-    make: Make, clock: VirtualClock
-) -> None:
-    world = confirmed(make, confirm_timeout=30)
-    manager = world.app.manager("counter")
-    assert isinstance(manager, Clocked)
-    failed: list[Exception] = []
-    answer = manager.error
-    manager.error = lambda error, *rest: failed.append(error) or answer(error, *rest)  # type: ignore[method-assign,func-returns-value]
-    world.crash("w-0")
-    world.reply(world.asked()[0])
-    clock.advance(3_600)
-
-    world.start(INSTANCES, "w-0")
-    world.settle(asked(world, 2))
-
-    assert not failed
     assert world.counts("a") == [(1, 1), (2, 2)]
 
 
