@@ -129,12 +129,10 @@ def test_a_members_position_stands_behind_what_it_answered_maybe_before_a_last_m
     partition, producer = world.partition(), world.producer()
     world.stage(producer, partition, [b"one", b"two"])
     world.commit(producer)
-    end = world.log.end(partition, stable=False)
     member = world.joined([partition.topic])
 
     world.gather_until(lambda: len(member.records) == 2, member)
 
-    assert end == 3
     assert member.consumer.position(partition) in (2, 3)
     assert [each.value for each in member.records] == [b"one", b"two"]
 
