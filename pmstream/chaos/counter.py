@@ -1,6 +1,7 @@
 """A process manager that makes gaps, repeats and disorder show: each event makes one command.
 
-The command carries the process' running counter; the state is a digest of all events in order.
+The command carries the process' running counter; the state is a digest of all events in order, the
+bank's answers among them.
 """
 
 from zlib import crc32
@@ -8,16 +9,17 @@ from zlib import crc32
 from msgspec import Struct
 
 from pmstream import App, FailureContext, Metadata, ProcessManager, failure, routing
-from pmstream.chaos.messages import Count, Ended, Spread, Ticked
+from pmstream.chaos.messages import Count, Counted, Ended, Spread, Ticked
+from pmstream.errors import NotStarted
 
-SOURCE, COMMANDS = "chaos.events", "chaos.counts"
+SOURCE, COMMANDS, ANSWERS = "chaos.events", "chaos.counts", "chaos.counted"
 
 
 class Counter(Struct, frozen=True):
     """Where one counter stands.
 
     Attributes:
-        count: events of this life.
+        count: events of this life, the bank's not counted.
         digest: of all their sources, in order.
     """
 
@@ -44,6 +46,8 @@ class Counting(ProcessManager[Counter]):
                 return routing.Continue(event.processes)
             case Ended():
                 return routing.Stop(event.process)
+            case Counted():
+                return routing.ContinueExisting(event.process)
         return None
 
     def handle(self, state: Counter, event: object, metadata: Metadata) -> Count | None:
@@ -60,20 +64,23 @@ class Counting(ProcessManager[Counter]):
 
     def apply(self, state: Counter, event: object, metadata: Metadata) -> Counter:
         """Counts, and adds the event's source to the digest."""
-        place = f"{metadata.partition}-{metadata.offset}"
-        return Counter(count=state.count + 1, digest=crc32(place.encode(), state.digest))
+        place = f"{metadata.topic}-{metadata.partition}-{metadata.offset}"
+        counts = not isinstance(event, Counted)
+        return Counter(count=state.count + counts, digest=crc32(place.encode(), state.digest))
 
     def error(self, error: Exception, failed: object, context: FailureContext) -> failure.Answer:
-        """Tries again after the event's own delay."""
+        """Tries again after the event's own delay; an answer to a life that ended is dropped."""
         if isinstance(failed, Ticked):
             return failure.Retry(delay=failed.delay_ms / 1000)
+        if isinstance(error, NotStarted):
+            return failure.Skip()
         return failure.Stop(error)
 
 
 app = App(
     name="chaos",
     schemas="avro",
-    events={SOURCE: [Ticked, Spread, Ended]},
+    events={SOURCE: [Ticked, Spread, Ended], ANSWERS: [Counted]},
     commands={COMMANDS: {Count: "process"}},
     process_managers=[Counting()],
 )

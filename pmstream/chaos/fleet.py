@@ -12,11 +12,12 @@ from pathlib import Path
 
 from pmstream.app import Names
 from pmstream.chaos.counter import Counting, app
-from pmstream.runtime.supervisor import DUMP_SIGNAL, Policy, Spec, Supervisor, worker_command
+from pmstream.runtime.supervisor import DUMP_SIGNAL, Policy, Spec, Supervisor
 
 APP = "pmstream.chaos.counter:app"
 NAMES = Names(app.name, Counting.name)
 ROUTERS = 2
+BANK = "bank"
 
 _ABSENT = "import select, sys; select.select([0], [], [], float(sys.argv[1]))"
 """A process that is there but no worker, for so many seconds or until its supervisor ends."""
@@ -28,7 +29,7 @@ _COMMIT_SECONDS = 2.0
 
 
 class Fleet:
-    """Routers and instances workers, restarted when they end.
+    """Routers, instances workers and the bank, restarted when they end.
 
     Args:
         workers: how many instances workers.
@@ -57,6 +58,7 @@ class Fleet:
         manager = NAMES.process_manager
         self.specs = [Spec(manager, "router", f"router-{n}") for n in range(ROUTERS)]
         self.specs += [Spec(manager, "instances", f"instances-{n}") for n in range(workers)]
+        self.specs.append(Spec(manager, BANK, f"{BANK}-0"))
         self._supervisor = Supervisor(
             self.specs,
             self._line,
@@ -170,7 +172,7 @@ class Fleet:
         state.mkdir(parents=True)
         with (self.logs / f"zombie-{number}-{spec.name}.log").open("ab") as output:
             made = subprocess.Popen(
-                worker_command(APP)(spec),
+                self._command(spec),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -204,6 +206,9 @@ class Fleet:
         left = self._absent.get(spec.name, 0.0) - time.monotonic()
         if left > 0:
             return [sys.executable, "-I", "-S", "-c", _ABSENT, str(left)]
+        return self._command(spec)
+
+    def _command(self, spec: Spec) -> Sequence[str]:
         who = (APP, spec.process_manager, spec.role, spec.name)
         return [sys.executable, "-m", "pmstream.cli.chaos_worker", *who, self._step]
 

@@ -22,6 +22,22 @@ class Count(Struct, frozen=True):
     number: int
 
 
+class Counted(Struct, frozen=True):
+    """The bank has done a counter's command.
+
+    Attributes:
+        process: The counter; its process UUID.
+        count: Of the command.
+        number: Of the command.
+    """
+
+    __schema__: ClassVar[str] = "chaos.Counted"
+
+    process: str
+    count: int
+    number: int
+
+
 class Ended(Struct, frozen=True):
     """One counter ends; the next event begins a new one.
 

@@ -65,6 +65,7 @@ class Monkey:
         self._acts: dict[str, Callable[[], Fault | None]] = {
             "kill-instances": lambda: self._kill("instances"),
             "kill-router": lambda: self._kill("router"),
+            "kill-bank": lambda: self._kill("bank"),
             "kill-in-commit": self._kill_in_commit,
             "kill-and-stay-away": self._kill_away,
             "terminate": self._terminate,
@@ -74,7 +75,9 @@ class Monkey:
             "hold": lambda: self._trouble("hold", self._proxy.hold),
             "swallow": lambda: self._trouble("swallow", self._proxy.swallow),
             "delay": lambda: self._trouble("delay", lambda n: self._proxy.delay(n, 0.2)),
-            "broker-kill": lambda: self._broker("broker-kill", self._brokers.kill),
+            "broker-kill": lambda: self._broker(
+                "broker-kill", self._brokers.kill, self._brokers.session_seconds
+            ),
             "broker-stop": lambda: self._broker("broker-stop", self._brokers.stop),
             "broker-freeze": lambda: self._broker("broker-freeze", self._brokers.freeze),
         }
@@ -233,11 +236,13 @@ class Monkey:
         self._later(seconds, heal)
         return fault
 
-    def _broker(self, kind: str, act: Callable[[int, float], None]) -> Fault | None:
+    def _broker(
+        self, kind: str, act: Callable[[int, float], None], at_least: float = 0.0
+    ) -> Fault | None:
         if self._brokers.busy:
             return None
         number = self._chance.randint(1, self._brokers.size)
-        seconds = self._chance.uniform(*_NETWORK)
+        seconds = at_least + self._chance.uniform(*_NETWORK)
         fault = self._fault(kind, f"broker {number}", seconds)
         act(number, seconds)
         return fault

@@ -7,16 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from pmstream.core.engine import (
-    Arrived,
-    Coder,
-    Due,
-    Entry,
-    Input,
-    Take,
-    Waiting,
-    step,
-)
+from pmstream.core.engine import Arrived, Coder, Due, Entry, Input, Take, Waiting, step
 from pmstream.core.instance import Instance, Wait, dump_instance
 from pmstream.core.lifecycle import DueKind
 from pmstream.core.messages import Emitted, Routed

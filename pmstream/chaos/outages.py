@@ -13,6 +13,14 @@ _SETTLE_SECONDS = 10.0
 
 _DISK_MEGABYTES = 64
 
+BROKER_SESSION_SECONDS = 9.0
+"""After which the controller knows a broker as dead: Kafka's default. Freezes are shorter.
+
+The only broker of a cluster stays away for longer once it is killed. Came it back earlier, its
+partitions would lose their leader under the eyes of its transaction coordinator, which then takes
+them for deleted and completes transactions without their markers (docs/architecture.md).
+"""
+
 
 class Brokers:
     """Ends, stops or freezes one broker at a time, and brings it back.
@@ -30,6 +38,11 @@ class Brokers:
         self._thread: threading.Thread | None = None
         self._free_at = 0.0
         self.failure: Exception | None = None
+
+    @property
+    def session_seconds(self) -> float:
+        """How long a killed one has to stay away at least, see BROKER_SESSION_SECONDS."""
+        return BROKER_SESSION_SECONDS if self.size == 1 else 0.0
 
     @property
     def busy(self) -> bool:

@@ -3,15 +3,11 @@
 import time
 from collections.abc import Callable, Iterable
 
-from pmstream.chaos.counter import COMMANDS, SOURCE
+from pmstream.chaos.bank import GROUP
+from pmstream.chaos.counter import ANSWERS, COMMANDS, SOURCE
 from pmstream.chaos.fleet import NAMES
-from pmstream.core.instance import (
-    load_instance,
-)
-from pmstream.core.lifecycle import (
-    Condition,
-    condition,
-)
+from pmstream.core.instance import load_instance
+from pmstream.core.lifecycle import Condition, condition
 from pmstream.errors import PmstreamError
 from pmstream.operate.reading import read_once
 from pmstream.operate.topics import bounds
@@ -19,7 +15,7 @@ from pmstream.runtime.log import Log, Record, TopicPartition
 from pmstream.runtime.log_errors import LogError
 from pmstream.runtime.store import BACKLOG, INSTANCE
 
-TOPICS = (SOURCE, COMMANDS, NAMES.inbox, NAMES.changelog, NAMES.dead_letters)
+TOPICS = (SOURCE, COMMANDS, ANSWERS, NAMES.inbox, NAMES.changelog, NAMES.dead_letters)
 
 _LOOK_SECONDS = 1.0
 
@@ -92,9 +88,15 @@ class Quiet:
 
     def _unhandled(self) -> Iterable[str]:
         known = self._log.topics()
-        for role, topic in (("router", SOURCE), ("instances", NAMES.inbox)):
+        router, instances = NAMES.group("router"), NAMES.group("instances")
+        for group, topic in (
+            (router, SOURCE),
+            (instances, NAMES.inbox),
+            (GROUP, COMMANDS),
+            (router, ANSWERS),
+        ):
             bound = bounds(self._log, known[topic])
-            stands = self._log.last_committed(NAMES.group(role), list(bound))
+            stands = self._log.last_committed(group, list(bound))
             left = {
                 place: (stands[place].position if place in stands else start, end)
                 for place, (start, end) in bound.items()

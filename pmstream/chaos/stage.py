@@ -1,4 +1,4 @@
-"""What a chaos run plays on: proxy, Kafka, topics, workers, loader and watch.
+"""What a chaos run plays on: proxy, Kafka, topics, workers, bank, loader and watch.
 
 Rule: whatever happens, all that was started is ended.
 """
@@ -11,11 +11,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from pmstream import devkafka
+from pmstream.chaos import bank
 from pmstream.chaos.counter import app
 from pmstream.chaos.fleet import NAMES, ROUTERS, Fleet
 from pmstream.chaos.load import Loader
 from pmstream.chaos.monkey import SESSION_SECONDS, TRANSACTION_SECONDS
-from pmstream.chaos.outages import Brokers
+from pmstream.chaos.outages import BROKER_SESSION_SECONDS, Brokers
 from pmstream.chaos.proxy import Proxy
 from pmstream.chaos.watch import Watch
 from pmstream.config import Settings
@@ -82,7 +83,13 @@ def staged(
         proxy.start()
         stack.callback(proxy.stop)
         cluster = devkafka.Cluster(
-            plan.brokers, directory / "kafka", hidden, progress=say, advertised=told
+            plan.brokers,
+            directory / "kafka",
+            hidden,
+            {"broker.session.timeout.ms": str(int(BROKER_SESSION_SECONDS * 1000))},
+            progress=say,
+            advertised=told,
+            controller_apart=plan.brokers == 1,
         )
         stack.enter_context(cluster)
         environment = {
@@ -101,6 +108,7 @@ def staged(
         log, codec = connect(settings), Codec(app)
         topics.carry_out(topics.plan(app, log, settings, create_missing=True), log)
         starts.set_starts(app, log, starts.find_starts(app, log))
+        bank.set_start(log)
         loader = Loader(log, codec.encode_event, plan.seed, plan.rate, PARTITIONS)
         watch = stack.enter_context(
             closing(Watch(log, codec.decode, PARTITIONS, loader.canaries_sent))
@@ -115,7 +123,7 @@ def staged(
 def await_members(stage: Stage, workers: int) -> None:
     """Returns when all workers have joined. Raises PmstreamError."""
     until = time.monotonic() + JOIN_SECONDS
-    wanted = {NAMES.group("router"): ROUTERS, NAMES.group("instances"): workers}
+    wanted = {NAMES.group("router"): ROUTERS, NAMES.group("instances"): workers, bank.GROUP: 1}
     while any(len(stage.log.members(group)) < number for group, number in wanted.items()):
         stage.fleet.turn()
         if stage.fleet.gave_up or time.monotonic() > until:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from pmstream.chaos.counter import COMMANDS, SOURCE, app
+from pmstream.chaos.counter import ANSWERS, COMMANDS, SOURCE, app
 from pmstream.chaos.fleet import NAMES
-from pmstream.chaos.messages import Count, Ended, Spread, Ticked
+from pmstream.chaos.messages import Count, Counted, Ended, Spread, Ticked
 from pmstream.chaos.oracle import Expected, Oracle
 from pmstream.chaos.reading import read_topic
 from pmstream.core import engine, process
@@ -63,14 +63,17 @@ def verify(log: Log, verdict: Verdict) -> dict[int, list[Record]]:
     """
     codec = Codec(app)
     source = _flat(read_topic(log, SOURCE))
+    answers = _flat(read_topic(log, ANSWERS))
     inbox = read_topic(log, NAMES.inbox)
     commands = _flat(read_topic(log, COMMANDS))
     changelog = read_topic(log, NAMES.changelog)
     verdict.events, verdict.commands = len(source), len(commands)
     decoded = [(each, codec.decode(SOURCE, each.value or b"")) for each in source]
+    answered = [(each, codec.decode(ANSWERS, each.value or b"")) for each in answers]
     routed = [read_inbox(each) for each in _flat(inbox)]
-    _check_routed(verdict, decoded, routed)
+    _check_routed(verdict, [*decoded, *answered], routed)
     _check_commands(verdict, decoded, commands, codec)
+    _check_answers(verdict, commands, answered, codec)
     manager = app.manager(NAMES.process_manager)
     expected = Oracle(process.bind(manager), codec).fold(routed)
     _check_fold(verdict, expected, commands, changelog)
@@ -94,11 +97,11 @@ def _check_routed(
         for uuid in engine.route(callbacks, event, metadata, 0).ids:
             wanted[uuid, f"{record.topic}-{record.partition}-{record.offset}"] += 1
     found: Counter[tuple[str, str]] = Counter()
-    last: dict[tuple[str, int], int] = {}
+    last: dict[tuple[str, str, int], int] = {}
     disorder = []
     for each in routed:
         found[each.process_uuid, each.cause] += 1
-        line = (each.process_uuid, each.partition)
+        line = (each.process_uuid, each.topic, each.partition)
         if each.offset < last.get(line, -1):
             disorder.append(f"{each.process_uuid} {each.cause}")
         last[line] = each.offset
@@ -151,6 +154,31 @@ def _check_commands(
     ]
     _compare(verdict, "commands", wanted, found)
     verdict.misordered += verdict.blame("counters with a gap or a repeat", disorder)
+
+
+def _check_answers(
+    verdict: Verdict,
+    commands: Iterable[Record],
+    answers: Iterable[tuple[Record, object]],
+    codec: Codec,
+) -> None:
+    """The bank has told of each command once, and of each counter's in their order."""
+    asked: dict[str, list[tuple[str, int]]] = {}
+    told: dict[str, list[tuple[str, int]]] = {}
+    for record in commands:
+        command = codec.decode_command(COMMANDS, record.value or b"")
+        assert isinstance(command, Count)
+        id = (dict(record.headers).get("command-id") or b"").decode()
+        asked.setdefault(command.process, []).append((id, command.count))
+    for record, event in answers:
+        assert isinstance(event, Counted)
+        id = (dict(record.headers).get("causation-id") or b"").decode()
+        told.setdefault(event.process, []).append((id, event.count))
+    wanted = Counter((uuid, id) for uuid, each in asked.items() for id, _ in each)
+    found = Counter((uuid, id) for uuid, each in told.items() for id, _ in each)
+    _compare(verdict, "answers of the bank", wanted, found)
+    disorder = [uuid for uuid, each in asked.items() if told.get(uuid, each) != each]
+    verdict.misordered += verdict.blame("counters whose answers are not its commands", disorder)
 
 
 def _compare(

@@ -1,17 +1,21 @@
 """A worker that can be told to die within a commit: `python -m pmstream.cli.chaos_worker APP ...`.
 
 After SIGUSR2 it kills itself at the next step of the given name. Nothing from outside could hit
-that: a transaction is open for milliseconds.
+that: a transaction is open for milliseconds. The bank is such a worker, too.
 """
 
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from types import FrameType
 
 import typer
 
-from pmstream.cli.run import serve
+from pmstream.chaos.bank import make_bank
+from pmstream.chaos.fleet import BANK
+from pmstream.cli.run import attend, serve
+from pmstream.config import Settings
 from pmstream.runtime.commit import STEPS
 
 ANY = "any"
@@ -43,7 +47,18 @@ def main(app: str, process_manager: str, role: str, name: str, step: str) -> Non
     fuse = Fuse(step)
     signal.signal(signal.SIGUSR2, fuse.light)
     try:
-        serve(app, process_manager, role, name, fuse)
+        if role == BANK:
+            settings = Settings.load()
+            attend(
+                lambda log, clock: make_bank(name, log, settings, clock, fuse),
+                settings,
+                nullcontext(),
+                app=app,
+                role=role,
+                worker=name,
+            )
+        else:
+            serve(app, process_manager, role, name, fuse)
     except typer.Exit as ended:
         sys.exit(ended.exit_code)
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import stat
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from typing import Annotated
 
@@ -20,7 +20,9 @@ from pmstream.config import Settings
 from pmstream.core.process import LEGAL_NAME
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.operate import starts, topics
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Probe
+from pmstream.runtime.log import Log
 from pmstream.runtime.report import Reporter, end_with_parent
 from pmstream.runtime.supervisor import (
     DUMP_SIGNAL,
@@ -30,6 +32,7 @@ from pmstream.runtime.supervisor import (
     Supervisor,
     worker_command,
 )
+from pmstream.runtime.worker import Worker
 
 
 class Roles(StrEnum):
@@ -160,7 +163,6 @@ def serve(
     Raises:
         typer.Exit: it ended by an error, which is told.
     """
-    from pmstream.runtime.clock import SystemClock
     from pmstream.runtime.roles import INSTANCES, ROLES, make_worker
     from pmstream.runtime.store import lock_directory
 
@@ -169,21 +171,48 @@ def serve(
     the_app.manager(process_manager)
     if role not in ROLES:
         raise ConfigurationError(f"role is {role!r}; it is {' or '.join(ROLES)}")
-    logs.set_up(app=the_app.name, pm=process_manager, role=role, worker=name)
+    folder = settings.state_dir / the_app.name / process_manager / name
+    attend(
+        lambda log, clock: make_worker(
+            the_app, process_manager, role, name, log, settings, clock, logs.told, probe
+        ),
+        settings,
+        lock_directory(folder, settings.shutdown_timeout_s) if role == INSTANCES else nullcontext(),
+        app=the_app.name,
+        pm=process_manager,
+        role=role,
+        worker=name,
+    )
+
+
+def attend(
+    make: Callable[[Log, Clock], Worker],
+    settings: Settings,
+    held: AbstractContextManager[object],
+    **who: str,
+) -> None:
+    """Makes a worker and runs it until a signal or its supervisor ends it.
+
+    Args:
+        make: the worker.
+        settings: of the log and of shutting down.
+        held: entered for as long as it lives.
+        who: stands in each line of its log.
+
+    Raises:
+        typer.Exit: it ended by an error, which is told.
+    """
+    from pmstream.runtime.clock import SystemClock
+
+    logs.set_up(**who)
     stop, reporter = _Flag(), Reporter()
     _on_signals(stop.set)
     faulthandler.register(DUMP_SIGNAL, all_threads=True)
     if _is_pipe(0):
         end_with_parent(stop.set, settings.shutdown_timeout_s)
-    with ExitStack() as stack:
-        if role == INSTANCES:
-            folder = settings.state_dir / the_app.name / process_manager / name
-            stack.enter_context(lock_directory(folder, settings.shutdown_timeout_s))
+    with held:
         try:
-            log, clock = connect(settings), SystemClock()
-            made = make_worker(
-                the_app, process_manager, role, name, log, settings, clock, logs.told, probe
-            )
+            made = make(connect(settings), SystemClock())
             logs.told("started", -1, f"process {os.getpid()}")
             made.run(lambda: reporter.beat() or stop.is_set)
         except Exception as error:

@@ -54,7 +54,7 @@ def _make(runtime: Runtime, archive: Path) -> None:
     with workshop(runtime.cache) as made, tempfile.TemporaryFile() as nothing:
         port, controller_port = ports.free(2)
         copy_template(runtime.template, made / "data", 1, random_id())
-        server = properties.server(1, [port], [controller_port], made / "data", {})
+        server = properties.server(1, [port], {1: controller_port}, made / "data", {})
         properties.write(server, made / "server.properties")
         output = "AOTCacheOutput" if _is_aot(runtime) else "ArchiveClassesAtExit"
         broker = Broker(1, port, made)

@@ -33,12 +33,14 @@ class Cluster:
         progress: is told what is going on while it takes long.
         advertised: the ports that clients are told, in the brokers' order: those of a proxy, which
             has to listen before the cluster starts, for readiness is asked through it.
+        controller_apart: the controller is a process of its own, as in production, and outlives
+            its brokers; else each broker is its own controller.
 
     Raises:
         DevKafkaError: at any method, in one sentence.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default that most callers want
         self,
         brokers: int = 1,
         directory: Path | None = None,
@@ -48,6 +50,7 @@ class Cluster:
         kafka_home: Path | None = None,
         progress: Callable[[str], None] = _silent,
         advertised: Sequence[int] | None = None,
+        controller_apart: bool = False,
     ) -> None:
         if brokers not in (1, 3):
             raise DevKafkaError(f"a cluster has 1 or 3 brokers, not {brokers}: choose one of these")
@@ -62,12 +65,14 @@ class Cluster:
         self._ports = ports
         self._settings = dict(settings or {})
         self._advertised = tuple(advertised or ())
+        self._controller_apart = controller_apart
         self._kafka_home = kafka_home
         self._progress = progress
         self._runtime: runtime.Runtime | None = None
         self._archive: tuple[str, ...] = ()
         self._home: Home | None = None
         self._brokers: list[Broker] = []
+        self._controller: Broker | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -147,7 +152,7 @@ class Cluster:
         Raises:
             DevKafkaError: one ended, with the end of its log.
         """
-        for broker in self._brokers:
+        for broker in self._all():
             if not broker.runs:
                 raise DevKafkaError(f"broker {broker.node} ended; {broker.last_words()}")
 
@@ -166,19 +171,31 @@ class Cluster:
     def _prepare(self, made: runtime.Runtime, home: Home) -> None:
         """Writes what each broker reads at its start."""
         clients = list(self._ports or ports.free(self._size))
-        self._controller_ports = ports.free(self._size)
         for node, port in enumerate(clients, 1):
             self._brokers.append(Broker(node, port, home.broker(node, made.template)))
-        for broker in self._brokers:
+        if self._controller_apart:
+            node, (port,) = self._size + 1, ports.free(1)
+            self._controller = Broker(node, port, home.broker(node, made.template))
+            self._voters = {node: port}
+        else:
+            self._voters = dict(enumerate(ports.free(self._size), 1))
+        for broker in self._all():
             settings = self._properties(broker.node)
             properties.write(settings, broker.folder / "server.properties")
 
     def _properties(self, node: int) -> dict[str, str]:
+        if node > self._size:
+            assert self._controller is not None
+            data = self._controller.folder / "data"
+            return properties.controller(node, self._size, self._voters, data, self._settings)
         clients = [broker.port for broker in self._brokers]
         data = self._brokers[node - 1].folder / "data"
         return properties.server(
-            node, clients, self._controller_ports, data, self._settings, self._advertised
+            node, clients, self._voters, data, self._settings, self._advertised
         )
+
+    def _all(self) -> list[Broker]:
+        return [*self._brokers, *filter(None, [self._controller])]
 
     def _launch(self, brokers: Sequence[Broker]) -> None:
         try:
@@ -198,7 +215,8 @@ class Cluster:
         assert self._runtime is not None
         assert self._home is not None
         doomed = self._home.path if self._home.is_temporary else None
-        for broker in brokers:
+        missing = [each for each in self._all() if not each.runs and each is self._controller]
+        for broker in [*missing, *brokers]:
             server = broker.folder / "server.properties"
             broker.start(self._runtime.command(server, *self._archive), doomed, self._home.held)
         readiness.await_brokers(brokers)
@@ -209,9 +227,9 @@ class Cluster:
         return self._brokers[number - 1]
 
     def _kill_all(self) -> None:
-        for broker in self._brokers:
+        for broker in self._all():
             broker.end()
-        self._brokers = []
+        self._brokers, self._controller = [], None
         if self._home is not None:
             self._home.leave()
             self._home = None

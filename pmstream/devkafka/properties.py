@@ -8,9 +8,7 @@ from confluent_kafka.cimpl import NewTopic
 from pmstream.devkafka.ports import free
 
 _COMMON = {
-    "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "auto.create.topics.enable": "false",
     # A broker's start and stop take a beat or two, each of 2 s by default.
@@ -31,7 +29,7 @@ _REPLICATION = ("offsets.topic", "transaction.state.log", "share.coordinator.sta
 def server(
     node: int,
     ports: Sequence[int],
-    controller_ports: Sequence[int],
+    voters: Mapping[int, int],
     data: Path,
     settings: Mapping[str, str],
     advertised: Sequence[int] = (),
@@ -41,39 +39,63 @@ def server(
     Args:
         node: its `node.id`, from 1.
         ports: of all brokers, by node.
-        controller_ports: of all controllers, by node.
+        voters: each controller's `node.id` and port; a broker that is none of them has its
+            controller in another process.
         data: the formatted folder.
         settings: what wins over all else.
         advertised: the ports, by node, that clients are told instead; what brokers tell each
             other goes its own way then.
     """
-    listener = f"PLAINTEXT://127.0.0.1:{ports[node - 1]}"
-    voters = (f"{number}@127.0.0.1:{port}" for number, port in enumerate(controller_ports, 1))
+    clients = f"PLAINTEXT://127.0.0.1:{ports[node - 1]}"
+    own = [f"CONTROLLER://127.0.0.1:{voters[node]}"] if node in voters else []
     return {
         **_COMMON,
         **_replicated(len(ports)),
+        **_quorum(voters),
+        "process.roles": "broker,controller" if node in voters else "broker",
         "node.id": str(node),
-        # Static voters: their addresses stand here only, not in the data as those of a dynamic
-        # quorum (KIP-853) do, so the same data starts on other ports.
-        "controller.quorum.voters": ",".join(voters),
-        "listeners": f"{listener},CONTROLLER://127.0.0.1:{controller_ports[node - 1]}",
-        "advertised.listeners": listener,
+        "listeners": ",".join([clients, *own]),
+        "inter.broker.listener.name": "PLAINTEXT",
+        "advertised.listeners": clients,
         "log.dirs": str(data),
-        **(
-            _apart(listener, controller_ports[node - 1], advertised[node - 1]) if advertised else {}
-        ),
+        **(_apart([clients, *own], advertised[node - 1]) if advertised else {}),
         **settings,
     }
 
 
-def _apart(listener: str, controller_port: int, advertised: int) -> dict[str, str]:
+def controller(
+    node: int, brokers: int, voters: Mapping[int, int], data: Path, settings: Mapping[str, str]
+) -> dict[str, str]:
+    """The properties of a controller in a process of its own; the arguments are as of `server`."""
+    return {
+        **_COMMON,
+        **_replicated(brokers),
+        **_quorum(voters),
+        "process.roles": "controller",
+        "node.id": str(node),
+        "listeners": f"CONTROLLER://127.0.0.1:{voters[node]}",
+        "log.dirs": str(data),
+        **settings,
+    }
+
+
+def _quorum(voters: Mapping[int, int]) -> dict[str, str]:
+    """Static voters: their addresses stand here only, so the same data starts on other ports.
+
+    Those of a dynamic quorum (KIP-853) are in the data.
+    """
+    named = (f"{number}@127.0.0.1:{port}" for number, port in voters.items())
+    return {"controller.quorum.voters": ",".join(named)}
+
+
+def _apart(listeners: Sequence[str], advertised: int) -> dict[str, str]:
     """Clients come by another port than they are answered at; brokers talk by a third one."""
     (internal,) = free(1)
     between = f"INTERNAL://127.0.0.1:{internal}"
     protocols = _COMMON["listener.security.protocol.map"]
     return {
         # Clients are let in last: before that, the coordinator cannot send its markers.
-        "listeners": f"{between},{listener},CONTROLLER://127.0.0.1:{controller_port}",
+        "listeners": ",".join([between, *listeners]),
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised},{between}",
         "inter.broker.listener.name": "INTERNAL",
         "listener.security.protocol.map": f"{protocols},INTERNAL:PLAINTEXT",

@@ -93,7 +93,7 @@ def _template(folder: Path, found: java.Java, class_path: Sequence[Path]) -> Pat
 
 def _format(into: Path, command: Sequence[str]) -> Path:
     data, server = into / "data", into / "server.properties"
-    properties.write(properties.server(1, [9092], [9093], data, {}), server)
+    properties.write(properties.server(1, [9092], {1: 9093}, data, {}), server)
     tool = ["kafka.tools.StorageTool", "format", "--cluster-id", random_id(), "-c", str(server)]
     done = subprocess.run([*command, *tool], capture_output=True, text=True, check=False)
     if done.returncode:

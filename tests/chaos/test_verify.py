@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pmstream.chaos.counter import COMMANDS, SOURCE, app
+from pmstream.chaos.bank import make_bank, set_start
+from pmstream.chaos.counter import ANSWERS, COMMANDS, SOURCE, app
 from pmstream.chaos.fleet import NAMES
 from pmstream.chaos.load import events
 from pmstream.chaos.messages import Ticked
@@ -31,10 +32,12 @@ def log(tmp_path: Path) -> Iterator[MemoryLog]:
     made, settings = MemoryLog(clock), Settings(state_dir=tmp_path, inbox_partitions=3)
     topics.carry_out(topics.plan(app, made, settings, create_missing=True), made)
     starts.set_starts(app, made, starts.find_starts(app, made))
+    set_start(made)
     write(made, *islice(events(seed=1), EVENTS))
     workers = [
         make_worker(app, NAMES.process_manager, role, role, made, settings, clock) for role in ROLES
     ]
+    workers.append(make_bank("bank", made, settings, clock, lambda _step: None))
 
     def turn() -> None:
         for each in workers:
@@ -85,6 +88,10 @@ def double_a_command(log: MemoryLog) -> None:
     again(log, one(log, COMMANDS))
 
 
+def double_an_answer(log: MemoryLog) -> None:
+    again(log, one(log, ANSWERS))
+
+
 def route_twice(log: MemoryLog) -> None:
     again(log, one(log, NAMES.inbox))
 
@@ -112,6 +119,9 @@ def leave_a_dead_letter(log: MemoryLog) -> None:
         (lose_an_event, "lost"),
         (double_a_command, "duplicated"),
         (double_a_command, "misordered"),
+        (double_a_command, "lost"),  # the answer to it
+        (double_an_answer, "duplicated"),
+        (double_an_answer, "misordered"),
         (route_twice, "duplicated"),
         (change_a_state, "state_mismatches"),
         (leave_a_dead_letter, "faults"),
