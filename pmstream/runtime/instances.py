@@ -16,7 +16,7 @@ from pmstream.runtime.takeover import Takeover
 
 _REPLIES_AT_ONCE = 2_000
 
-_PINNED_SECONDS = 5.0
+_SILENT_SECONDS, _PINNED_SECONDS = 4.0, 1.0  # together the 5 s of protocol §4 a
 """A silent inbox whose last stable offset stands below its end for so long is looked into."""
 
 
@@ -116,7 +116,7 @@ class InstancesStage:
         self._rebuild_damaged(consumer)
         for owned in self._restores.turn(list(self._owned.values()), consumer):
             owned.flush_at = now + self._flush_interval
-            owned.look_at = now + _PINNED_SECONDS
+            owned.look_at = now + _SILENT_SECONDS
             owned.purge_at = now + PURGE_SECONDS
         for owned in self._owned.values():
             if owned.running is not None:
@@ -166,8 +166,9 @@ class InstancesStage:
                 part.damaged = str(error)
             owned.flush_at = now + self._flush_interval
         if now >= owned.look_at:
-            owned.look_at = now + _PINNED_SECONDS
-            if self._free_pinned(owned, part.source) and not part.waiting:
+            readable = self._free_pinned(owned, part.source)
+            owned.look_at = now + (_SILENT_SECONDS if owned.stable is None else _PINNED_SECONDS)
+            if readable and not part.waiting:
                 # A position may stand before the last marker for ever: silence tells as well.
                 part.inbox_live = True
                 part.replies_live = part.replies_live or self._replies_quiet
@@ -198,7 +199,7 @@ class InstancesStage:
         owned = self._owned.get(record.partition)
         if owned is not None and owned.running is not None:
             owned.running.take(record)
-            owned.look_at = self._clock.monotonic() + _PINNED_SECONDS
+            owned.look_at = self._clock.monotonic() + _SILENT_SECONDS
 
     def process(self, now: int, room: int) -> None:
         """Handles what is at hand, up to `room` inputs in this batch, each partition its share."""

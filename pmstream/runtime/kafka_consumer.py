@@ -270,8 +270,8 @@ class KafkaConsumer:
 
     def position(self, partition: TopicPartition) -> int | None:
         """The offset to be gathered next; None when unknown."""
-        held = (r.offset for r in self._held if (r.topic, r.partition) == partition)
-        return next(held, None) or self._position(partition)
+        held = [r.offset for r in self._held if (r.topic, r.partition) == partition]
+        return held[0] if held else self._position(partition)
 
     def lag(self, partition: TopicPartition) -> int | None:
         """Offsets between the position and the last known LSO; None when unknown."""

@@ -108,6 +108,7 @@ def test_a_gather_of_nothing_keeps_the_membership_and_the_records(world: World) 
     for _ in range(5):
         assert member.gather(0) == []
 
+    assert member.consumer.position(partition) == 0
     world.gather_until(lambda: len(member.records) >= 10, member)
     assert member.offsets(partition) == list(range(10))
 
