@@ -25,6 +25,16 @@ from pmstream.runtime.supervisor import Spec
 TRANSACTION_SECONDS = 60.0
 """The default: a wait for it would show."""
 
+TAKEOVER_SECONDS = 2.0
+"""A position that stays pending is watched for 1 s; its takeover takes up to 1 s (protocol §4)."""
+
+LIMITS = {
+    "takeover": SESSION_SECONDS + 1,
+    "restart": SESSION_SECONDS + 1,
+    "mid_transaction": SESSION_SECONDS + 1 + TAKEOVER_SECONDS,
+}
+"""What each series may take, in seconds: none waits for the transaction's timeout."""
+
 _AWAY = SESSION_SECONDS + 6
 _PATIENCE_SECONDS = 90.0
 _SETTLED_SECONDS = 2.0
@@ -61,21 +71,21 @@ def measure(
         )
         await_members(stage, plan.workers)
         stage.loader.start()
-        limit = SESSION_SECONDS + 1
         for name, strike in SERIES.items():
             seconds = [_kill(stage, plan, name, strike, number) for number in range(kills)]
             summary[name] = {
                 "kills": kills,
                 "p50_s": round(statistics.median(seconds), 2),
                 "max_s": round(max(seconds), 2),
+                "limit_s": LIMITS[name],
             }
-        summary.update(session_timeout_s=SESSION_SECONDS, limit_s=limit)
+        summary["session_timeout_s"] = SESSION_SECONDS
         summary["transaction_timeout_s"] = TRANSACTION_SECONDS
         verdict = conclude(stage)
         wrong = list(verdict.faults)
         wrong += [
             f"{name}: {summary[name]['max_s']} s is more than {limit} s"
-            for name in SERIES
+            for name, limit in LIMITS.items()
             if summary[name]["max_s"] > limit
         ]
         if wrong:
