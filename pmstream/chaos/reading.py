@@ -17,7 +17,7 @@ from pmstream.runtime.store import BACKLOG, INSTANCE
 
 TOPICS = (SOURCE, COMMANDS, ANSWERS, NAMES.inbox, NAMES.changelog, NAMES.dead_letters)
 
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS, _SILENT_SECONDS = 1.0, 5.0
 
 
 def read_topic(log: Log, topic: str) -> dict[int, list[Record]]:
@@ -39,10 +39,12 @@ class Quiet:
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._read_at = time.monotonic()
         self._instances: dict[bytes, bytes | None] = {}
         self._reader = log.reader()
         partitions = log.topics()[NAMES.changelog].partitions
-        self._reader.assign({TopicPartition(NAMES.changelog, n): 0 for n in range(partitions)})
+        self._changelog = [TopicPartition(NAMES.changelog, number) for number in range(partitions)]
+        self._reader.assign(dict.fromkeys(self._changelog, 0))
 
     def wait(self, seconds: float, turn: Callable[[], None]) -> list[str]:
         """Turns until nothing is open; answers what still is after so many seconds."""
@@ -59,7 +61,7 @@ class Quiet:
 
     def open(self) -> list[str]:
         """What is open at this moment, one sentence each."""
-        return [*self._transactions(), *self._unhandled(), *self._unfinished()]
+        return [*self._transactions(), *self._unhandled(), *self._unread(), *self._unfinished()]
 
     def close(self) -> None:
         """Frees the reader."""
@@ -72,7 +74,9 @@ class Quiet:
             return [str(error)]
 
     def _follow(self) -> None:
-        for record in self._reader.read(5_000, 0.05):
+        records = self._reader.read(5_000, 0.05)
+        self._read_at = time.monotonic() if records else self._read_at
+        for record in records:
             if record.key is not None and record.key[:1] in (INSTANCE, BACKLOG):
                 self._instances[record.key] = record.value
 
@@ -104,6 +108,18 @@ class Quiet:
             count = sum(len(records) for records in read_once(self._log, left))
             if count:
                 yield f"{topic}: {count} records not handled"
+
+    def _unread(self) -> Iterable[str]:
+        """What is not read yet may be unfinished; silence is the end, too.
+
+        For a position may stand before the last marker for ever.
+        """
+        if time.monotonic() - self._read_at > _SILENT_SECONDS:
+            return
+        for each in self._changelog:
+            end, read = self._log.end(each, stable=True), self._reader.position(each) or 0
+            if end is None or read < end:
+                yield f"{each.topic}-{each.partition}: read to {read} of {end}"
 
     def _unfinished(self) -> Iterable[str]:
         waiting = sum(

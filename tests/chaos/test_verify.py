@@ -137,3 +137,13 @@ def test_what_is_planted_is_found(
 
     assert getattr(verdict, field)
     assert verdict.faults
+
+
+def test_a_changelog_that_is_not_read_yet_is_not_quiet(log: MemoryLog) -> None:
+    quiet = Quiet(log)
+
+    found = quiet.open()
+
+    assert len(found) == 3
+    assert all("changelog" in each and "read to 0 of" in each for each in found)
+    quiet.close()
