@@ -29,6 +29,9 @@ from pmstream.runtime.log import Committed, TopicPartition
 _SHARED: dict[str, Any] = {
     "reconnect.backoff.max.ms": 500,
     "topic.metadata.propagation.max.ms": 5_000,  # until a topic nobody knows is an error
+    # A consumer asks once for new leaders when a broker dies, which is before there are any; then
+    # again after this time only. By default 5 min of a broker's death were a stall of 5 min.
+    "topic.metadata.refresh.interval.ms": 5_000,
     "enable.metrics.push": False,
     # "rebootstrap", the default, throws all brokers away when none can be reached, coordinators
     # among them: a transaction's offsets then wait for one of those for ever (librdkafka #5511).

@@ -17,6 +17,7 @@ DeleteTopic = Callable[[str], None]
 
 MEMORY = "memory"
 ONE = pytest.param("kafka", marks=pytest.mark.kafka)
+THREE = pytest.param("kafka3", marks=pytest.mark.kafka)
 THREE_IN_SOAK = pytest.param("kafka3", marks=[pytest.mark.kafka, *soak])
 
 

@@ -10,14 +10,12 @@ import pytest
 
 from pmstream.runtime.log import Committed, Producer, TopicPartition
 from pmstream.runtime.log_errors import MustAbort
-from tests.contract.conftest import MEMORY, THREE_IN_SOAK
+from tests.contract.conftest import MEMORY, THREE
 from tests.contract.world import Member, World
 
 Outage = Callable[[], AbstractContextManager[None]]
 
-# Three brokers in `just soak` only: once, on two loaded cores, a member did not read on for the
-# 90 s that a broker was away, and nobody knows yet whether that was the machine.
-pytestmark = pytest.mark.parametrize("world", [MEMORY, THREE_IN_SOAK], indirect=True)
+pytestmark = pytest.mark.parametrize("world", [MEMORY, THREE], indirect=True)
 
 LEADERS = 3
 """Partitions, so that each broker leads one; as many producers, for their coordinators."""
