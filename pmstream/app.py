@@ -22,6 +22,7 @@ from pmstream.core.messages import (
 )
 from pmstream.core.process import LEGAL_NAME, ProcessManager
 from pmstream.errors import ConfigurationError
+from pmstream.telemetry import Listener
 
 JSON = "json"
 FORMATS = ("avro", "confluent-avro", JSON)
@@ -76,6 +77,7 @@ class App:
         events: source topic to the event types in it.
         commands: command topic to its command types, each with its key field.
         process_managers: their instances; names must differ.
+        telemetry: functions of one argument that hear of each try, see `pmstream.telemetry`.
 
     Raises:
         ConfigurationError: with every fault found.
@@ -89,12 +91,14 @@ class App:
         events: Mapping[str, Types],
         commands: Mapping[str, Keys],
         process_managers: Sequence[ProcessManager[Any]],
+        telemetry: Sequence[Listener] = (),
     ) -> None:
         self.name = name
         self.schemas = _beside_caller(schemas)
         self.events = {topic: _topic(types) for topic, types in events.items()}
         self.commands = {topic: _topic(keys) for topic, keys in commands.items()}
         self.process_managers = {manager.name: manager for manager in process_managers}
+        self.telemetry = tuple(telemetry)
         faults = [*_faults(self), *_duplicates(process_managers)]
         faults += [fault for manager in process_managers for fault in definition.check(manager)]
         faults += _start_faults(self)
@@ -130,6 +134,9 @@ def _faults(app: App) -> Iterable[str]:
             yield f"topic {topic!r} is not a legal Kafka topic name"
     if not app.process_managers:
         yield f"app {app.name} has no process managers"
+    for listener in app.telemetry:
+        if not callable(listener):
+            yield f"telemetry: {listener!r} is not a function of one argument"
     yield from _type_faults("event", app.events)
     yield from _type_faults("command", app.commands)
     yield from _key_faults(app.commands)

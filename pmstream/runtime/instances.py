@@ -51,7 +51,7 @@ class InstancesStage:
         confirms = setup.read_reply is not None
         self._replies = Follower(log, setup.names.replies) if confirms else None
         self._replies_quiet = False
-        self._guard = setup.guard
+        self._guard, self._observer = setup.guard, setup.observer
 
     @property
     def halt(self) -> str:
@@ -213,6 +213,8 @@ class InstancesStage:
                 part.rest(now)
         if self._guard is not None:
             self._guard.rest()
+        if self._observer is not None:
+            self._observer.rest()
 
     def load(self) -> Load:
         """How much is at hand and staged."""

@@ -20,6 +20,7 @@ from pmstream.runtime.inbox import read_inbox, where
 from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.log import Log, Record, TopicInfo
 from pmstream.runtime.murmur2 import murmur2_partition
+from pmstream.runtime.observer import Observer
 from pmstream.runtime.replies import reply_reader
 from pmstream.runtime.restores import Place, Told
 from pmstream.runtime.router import RouterStage, dead_letter
@@ -68,7 +69,7 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
     stage: Stage
     if role == ROUTER:
         _needed(topics, names, names.inbox, names.dead_letters, *app.events)
-        setup = _router_setup(app, names, identity.transactional_id, topics)
+        setup = _router_setup(app, names, identity.transactional_id, topics, told)
         positions = Positions(log, identity.group, setup.topic_ids, takeover, clock)
         stage = RouterStage(setup, positions, told)
     else:
@@ -76,7 +77,7 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
         place = _place(names, name, log, topics, settings)
         stage = InstancesStage(
             log,
-            _partition_setup(app, names, identity.transactional_id, topics, settings, clock),
+            _partition_setup(app, names, identity.transactional_id, topics, settings, clock, told),
             place,
             takeover,
             settings.store_flush_interval_s,
@@ -101,18 +102,25 @@ def _instances_topics(app: App, names: Names) -> list[str]:
     return [*own, *app.commands]
 
 
-def _guarded(manager: ProcessManager[Any]) -> tuple[Callbacks, Guard | None]:
-    """The callbacks, watched if they have an event_timeout."""
-    callbacks = process.bind(manager)
-    if manager.event_timeout is None:
-        return callbacks, None
-    guard = Guard(milliseconds(manager.event_timeout, "event_timeout") / 1000)
-    return guard.bind(callbacks), guard
+def _watched(
+    app: App, manager: ProcessManager[Any], told: Told
+) -> tuple[Callbacks, Guard | None, Observer | None]:
+    """The callbacks, watched if they have an event_timeout, observed if the app has listeners."""
+    callbacks, guard, observer = process.bind(manager), None, None
+    if manager.event_timeout is not None:
+        guard = Guard(milliseconds(manager.event_timeout, "event_timeout") / 1000)
+        callbacks = guard.bind(callbacks)
+    if app.telemetry:
+        observer = Observer(app.telemetry, lambda text: told("telemetry", -1, text))
+        callbacks = observer.bind(callbacks)
+    return callbacks, guard, observer
 
 
-def _router_setup(app: App, names: Names, owner: str, topics: dict[str, TopicInfo]) -> router.Setup:
+def _router_setup(
+    app: App, names: Names, owner: str, topics: dict[str, TopicInfo], told: Told
+) -> router.Setup:
     manager = app.manager(names.process_manager)
-    callbacks, guard = _guarded(manager)
+    callbacks, guard, _ = _watched(app, manager, told)
     return router.Setup(
         names=names,
         callbacks=callbacks,
@@ -132,15 +140,17 @@ def _partition_setup(
     topics: dict[str, TopicInfo],
     settings: Settings,
     clock: Clock,
+    told: Told,
 ) -> Setup:
     manager = app.manager(names.process_manager)
     partitions = topics[names.inbox].partitions
-    callbacks, guard = _guarded(manager)
+    callbacks, guard, observer = _watched(app, manager, told)
     confirms, idle = manager.dispatch == CONFIRM, manager.idle_timeout
     return Setup(
         names=names,
         callbacks=callbacks,
         guard=guard,
+        observer=observer,
         read_reply=reply_reader(names.replies, partitions) if confirms else None,
         idle_ms=None if idle is None else milliseconds(idle, "idle_timeout"),
         coder=Codec(app, max_message_bytes=settings.max_message_bytes),

@@ -12,6 +12,7 @@ from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Out
 from pmstream.runtime.guard import Guard
 from pmstream.runtime.log import Record
+from pmstream.runtime.observer import Observer
 from pmstream.runtime.replies import ReadReply
 
 
@@ -25,6 +26,7 @@ class Setup(Struct, frozen=True, kw_only=True):
         read: an inbox record of a partition; an Out is a dead letter, None is nothing.
         read_reply: a record of the replies; None when commands are not confirmed.
         guard: interrupts the author's code; None without `event_timeout`.
+        observer: tells listeners of each try; None when the app has none.
         clock: time.
         owner: this worker's transactional id.
         version: of pmstream.
@@ -42,6 +44,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     read: Callable[[Record, int], Routed | Out | None]
     read_reply: Callable[[Record, int], ReadReply] | None
     guard: Guard | None
+    observer: Observer | None
     clock: Clock
     owner: str
     version: str
