@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pmstream import __version__
-from pmstream.cli import demo, dev, instances, messages, run, schemas, topics, wait
+from pmstream.cli import demo, dev, instances, messages, run, schemas, timers, topics, wait
 from pmstream.cli.exits import Group
 
 root = typer.Typer(
@@ -46,6 +46,7 @@ root.command()(messages.consume)
 root.command()(wait.wait)
 root.add_typer(topics.commands, name="topics", help="Make, check and list an app's topics.")
 root.add_typer(instances.commands, name="instances", help="Look at instances.")
+root.add_typer(timers.commands, name="timers", help="Look at timers.")
 root.add_typer(schemas.commands, name="schemas", help="Message types and Avro schemas.")
 root.add_typer(dev.commands, name="dev", help="For development.")
 root.command()(demo.demo)

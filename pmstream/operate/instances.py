@@ -8,15 +8,10 @@ from msgspec import Struct
 
 from pmstream.app import Names
 from pmstream.core import instance
-from pmstream.core.instance import (
-    Instance,
-    Work,
-)
+from pmstream.core.instance import Instance, Work
 from pmstream.core.lifecycle import Condition, coming, condition
-from pmstream.errors import ConfigurationError
-from pmstream.operate.reading import read_once
-from pmstream.operate.topics import bounds
-from pmstream.runtime.log import Log, TopicPartition
+from pmstream.operate.changelog import fold, partitions
+from pmstream.runtime.log import Log
 from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.store import BACKLOG, INSTANCE, instance_key
 
@@ -70,7 +65,7 @@ def find(log: Log, names: Names, conditions: Iterable[Condition] = ()) -> Iterat
         Unreachable, Unavailable: the cluster.
     """
     wanted = frozenset(conditions)
-    records = _fold(log, names, None)
+    records = fold(log, names)
     for key, (partition, value) in sorted(records.items()):
         if key[:1] == INSTANCE:
             seen = _seen(key, value, partition)
@@ -80,9 +75,9 @@ def find(log: Log, names: Names, conditions: Iterable[Condition] = ()) -> Iterat
 
 def show(log: Log, names: Names, uuid: str) -> Detail | None:
     """One instance; None if there is none. Raises as `find`."""
-    count = _partitions(log, names)
+    count = partitions(log, names)
     partition = murmur2_partition(uuid.encode(), count)
-    records = _fold(log, names, partition)
+    records = fold(log, names, partition)
     found = records.get(instance_key(uuid))
     if found is None:
         return None
@@ -95,35 +90,6 @@ def show(log: Log, names: Names, uuid: str) -> Detail | None:
     record = instance.load_instance(found[1])
     context = record.work.context if record.work is not None else {}
     return Detail(_seen(instance_key(uuid), found[1], partition), context, tuple(waiting))
-
-
-def _partitions(log: Log, names: Names) -> int:
-    info = log.topics().get(names.changelog)
-    if info is None:
-        raise ConfigurationError(
-            f"there is no topic {names.changelog}: correct the names of app and process manager, "
-            "or run `pmstream topics ensure`"
-        )
-    return info.partitions
-
-
-def _fold(log: Log, names: Names, partition: int | None) -> dict[bytes, tuple[int, bytes]]:
-    """Key to partition and last value, of all partitions or one; tombstones take away."""
-    _partitions(log, names)
-    places = bounds(log, log.topics()[names.changelog])
-    if partition is not None:
-        only = TopicPartition(names.changelog, partition)
-        places = {only: places[only]}
-    found: dict[bytes, tuple[int, bytes]] = {}
-    for records in read_once(log, places):
-        for record in records:
-            if record.key is None or record.key[:1] not in (INSTANCE, BACKLOG):
-                continue
-            if record.value is None:
-                found.pop(record.key, None)
-            else:
-                found[record.key] = (record.partition, record.value)
-    return found
 
 
 def _seen(key: bytes, value: bytes, partition: int) -> Seen:

@@ -1,0 +1,48 @@
+"""A process manager's changelog, folded: the last record of each instance and backlog entry."""
+
+from pmstream.app import Names
+from pmstream.errors import ConfigurationError
+from pmstream.operate.reading import read_once
+from pmstream.operate.topics import bounds
+from pmstream.runtime.log import Log, TopicPartition
+from pmstream.runtime.store import BACKLOG, INSTANCE
+
+
+def partitions(log: Log, names: Names) -> int:
+    """How many it has.
+
+    Raises:
+        ConfigurationError: there is no such changelog.
+        Unavailable: the cluster does not answer.
+    """
+    info = log.topics().get(names.changelog)
+    if info is None:
+        raise ConfigurationError(
+            f"there is no topic {names.changelog}: correct the names of app and process manager, "
+            "or run `pmstream topics ensure`"
+        )
+    return info.partitions
+
+
+def fold(log: Log, names: Names, partition: int | None = None) -> dict[bytes, tuple[int, bytes]]:
+    """Key to partition and last value, of all partitions or one; tombstones take away.
+
+    Raises:
+        ConfigurationError: there is no such changelog.
+        Unreachable, Unavailable: the cluster.
+    """
+    partitions(log, names)
+    places = bounds(log, log.topics()[names.changelog])
+    if partition is not None:
+        only = TopicPartition(names.changelog, partition)
+        places = {only: places[only]}
+    found: dict[bytes, tuple[int, bytes]] = {}
+    for records in read_once(log, places):
+        for record in records:
+            if record.key is None or record.key[:1] not in (INSTANCE, BACKLOG):
+                continue
+            if record.value is None:
+                found.pop(record.key, None)
+            else:
+                found[record.key] = (record.partition, record.value)
+    return found
