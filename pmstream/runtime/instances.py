@@ -11,7 +11,7 @@ from pmstream.runtime.purge import PURGE_SECONDS, Purge
 from pmstream.runtime.restores import Owned, Place, Restores, Told
 from pmstream.runtime.setup import Setup
 from pmstream.runtime.stage import Load
-from pmstream.runtime.store import StoreCorrupt
+from pmstream.runtime.store import Store, StoreCorrupt
 from pmstream.runtime.takeover import Takeover
 
 _REPLIES_AT_ONCE = 2_000
@@ -63,6 +63,11 @@ class InstancesStage:
         """Those that run, on a store that is whole, with code that may."""
         running = [each.running for each in self._owned.values() if each.running is not None]
         return [each for each in running if not (each.damaged or each.refused)]
+
+    @property
+    def stores(self) -> list[Store]:
+        """Those that are open."""
+        return [each.store for each in self._owned.values() if each.store is not None]
 
     # Ownership
 

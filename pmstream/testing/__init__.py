@@ -1,5 +1,7 @@
-"""For authors' tests: a process manager on its own, no broker, no clock."""
+"""For authors' tests: a process manager on its own, or a whole app, without broker or clock."""
 
+from pmstream.testing.running import Running, run
 from pmstream.testing.scenario import Scenario, accepted, rejected, scenario
+from pmstream.testing.services import SILENT, Rejected
 
-__all__ = ["Scenario", "accepted", "rejected", "scenario"]
+__all__ = ["SILENT", "Rejected", "Running", "Scenario", "accepted", "rejected", "run", "scenario"]

@@ -6,10 +6,8 @@ so a clock or a random number in an author's callback is found.
 
 from collections.abc import Callable
 from datetime import timedelta
-from difflib import ndiff
 from typing import Any, Self
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from pmstream.core.engine import Arrived, Due, Halt, Input, Reply, Step, route, step
@@ -17,7 +15,9 @@ from pmstream.core.lifecycle import coming
 from pmstream.core.messages import Emitted, Headers, Routed, metadata_of
 from pmstream.core.process import ProcessManager, bind
 from pmstream.core.state import load_state
+from pmstream.testing.chaos import Answer, Event, Pause, Sent, Tale, rage
 from pmstream.testing.coder import ByNumber
+from pmstream.testing.difference import difference
 from pmstream.testing.process import Process
 
 START_MS = 1_700_000_000_000
@@ -26,22 +26,14 @@ START_MS = 1_700_000_000_000
 MAX_STATE_BYTES = 1_000_000
 
 
-class Answered(Struct, frozen=True):
-    """A service's reply to a command of this scenario."""
-
-    command: Any
-    accepted: bool
-    reason: Any = None
-
-
-def accepted(command: Any) -> Answered:
+def accepted(command: Any) -> Answer:
     """The service did the command (confirm mode)."""
-    return Answered(command, accepted=True)
+    return Answer(command, accepted=True)
 
 
-def rejected(command: Any, reason: Any = None) -> Answered:
+def rejected(command: Any, reason: Any = None) -> Answer:
     """The service did not do the command, for that reason (confirm mode)."""
-    return Answered(command, accepted=False, reason=reason)
+    return Answer(command, accepted=False, reason=reason)
 
 
 class Scenario:
@@ -52,6 +44,7 @@ class Scenario:
     """
 
     def __init__(self, manager: ProcessManager[Any]) -> None:
+        self._manager, self._story = manager, list[Tale]()
         self._coder, self._now, self._offset = ByNumber(), START_MS, 0
         self._callbacks = replace(bind(manager), error=self._remembering(bind(manager).error))
         self._processes: dict[str, Process] = {}
@@ -75,7 +68,7 @@ class Scenario:
             AssertionError: a reply names a command that was not sent.
         """
         self._fresh()
-        if isinstance(what, Answered):
+        if isinstance(what, Answer):
             self._reply(what)
         else:
             self._happen(what, headers)
@@ -84,6 +77,7 @@ class Scenario:
     def advance(self, time: timedelta) -> Self:
         """Time passes; what comes due happens: retries, timers, deadlines, holds."""
         self._fresh()
+        self._story.append(Pause(time))
         until = self._now + time // timedelta(milliseconds=1)
         while (found := self._next_due(until)) is not None:
             self._now = max(self._now, found[0])
@@ -127,6 +121,27 @@ class Scenario:
         assert self._halt, "the process manager did not stop"
         return self
 
+    def chaos(self, seed: int = 1, *, reorder: bool = False) -> Self:
+        """The whole story again, on the runtime and a real store, and the same must come of it.
+
+        Workers are killed at every step of a commit and events are read several times.
+
+        Args:
+            seed: of all choices.
+            reorder: let events of different types overtake each other between two pauses or
+                replies, as they do when each type has its topic.
+
+        Raises:
+            AssertionError: a process has other commands; it tells the seed and the difference.
+        """
+        self._alive()
+        sent: Sent = {}
+        for each in self._sent:
+            command = self._coder.messages[int(each.value)]
+            sent.setdefault(each.id.split("/", 1)[0], []).append(command)
+        rage(self._manager, self._story, sent, seed, reorder=reorder)
+        return self
+
     # How it works
 
     def _remembering(self, error: Callable[..., object]) -> Callable[..., object]:
@@ -145,6 +160,7 @@ class Scenario:
         assert not self._halt, f"the process manager stopped: {self._halt}"
 
     def _happen(self, event: Any, headers: Headers = ()) -> None:
+        self._story.append(Event(event, headers))
         place = Routed(
             "", "", self._coder.number(event), "scenario", 0, self._offset, 0, self._now, headers
         )
@@ -164,10 +180,11 @@ class Scenario:
             )
             self._advance(uuid, Arrived(routed, event))
 
-    def _reply(self, answer: Answered) -> None:
+    def _reply(self, answer: Answer) -> None:
         for each in reversed(self._sent):
             if self._coder.messages[int(each.value)] == answer.command:
                 uuid = each.id.split("/", 1)[0]
+                self._story.append(answer)
                 self._advance(uuid, Reply(each.id, answer.accepted, answer.reason))
                 return
         raise AssertionError(f"{answer.command!r} was not sent; sent so far: {self._commands()}")
@@ -222,18 +239,14 @@ class Scenario:
 def _alike(what: str, first: object, second: object) -> None:
     assert first == second, (
         f"{what} answered differently to the same input; a callback may use no clock, no random "
-        f"number and nothing that changes:\n{_difference([first], [second])}"
+        f"number and nothing that changes:\n{difference([first], [second])}"
     )
 
 
 def _same(what: str, expected: list[Any], found: list[Any]) -> None:
     assert expected == found, (
-        f"{what} are not as expected (- expected, + found):\n{_difference(expected, found)}"
+        f"{what} are not as expected (- expected, + found):\n{difference(expected, found)}"
     )
-
-
-def _difference(expected: list[Any], found: list[Any]) -> str:
-    return "\n".join(ndiff([repr(each) for each in expected], [repr(each) for each in found]))
 
 
 def scenario(manager: ProcessManager[Any] | type[ProcessManager[Any]]) -> Scenario:

@@ -31,8 +31,8 @@ from pmstream.runtime.store import (
     instance_key,
     lock_directory,
 )
+from pmstream.testing.killed import leave_as_killed
 from tests.faults.kit import SOAK, fill, soak
-from tests.runtime.disk import leave_as_killed
 
 
 def open_store(path: Path) -> Store:

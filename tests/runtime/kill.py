@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from pmstream.testing.killed import Killed
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it, nothing is tidied up."""
+__all__ = ["Killed", "kill_at"]
 
 
 def kill_at(step: str, times: int = 3) -> Callable[[str], None]:

@@ -26,7 +26,7 @@ from pmstream.runtime.log import Committed, Headers, Log, Record, TopicPartition
 from pmstream.runtime.roles import INSTANCES, ROUTER, make_worker
 from pmstream.runtime.sources import Note, dump_note
 from pmstream.runtime.worker import Worker
-from tests.runtime.disk import leave_as_killed
+from pmstream.testing.killed import leave_as_killed
 
 SOURCE, COMMANDS = "world.events", "world.commands"
 

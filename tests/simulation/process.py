@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.worker import Worker
-from tests.runtime.disk import leave_as_killed
+from pmstream.testing.killed import leave_as_killed
 from tests.simulation.archive import demand
 
 

@@ -1,9 +1,13 @@
-"""What a kill leaves on the disk."""
+"""What SIGKILL leaves behind, in a test's own process."""
 
 import shutil
 from pathlib import Path
 
 from pmstream.runtime.store import Store
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it, nothing is tidied up."""
 
 
 def leave_as_killed(store: Store) -> None:

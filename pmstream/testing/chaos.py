@@ -1,0 +1,141 @@
+"""A scenario's story once more, on the runtime, with a real store, while things go wrong.
+
+Each event is read several times, workers are killed at every step of a commit, and (if asked)
+events of different types overtake each other. Every process must send the same commands.
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from pmstream.app import App, Topic
+from pmstream.core.messages import Headers
+from pmstream.core.process import ProcessManager
+from pmstream.runtime.commit import STEPS
+from pmstream.testing.difference import difference
+from pmstream.testing.running import Running, run
+
+
+class Event(Struct, frozen=True):
+    """An event of a story."""
+
+    event: Any
+    headers: Headers = ()
+
+
+class Answer(Struct, frozen=True):
+    """A reply of a story."""
+
+    command: Any
+    accepted: bool
+    reason: Any = None
+
+
+class Pause(Struct, frozen=True):
+    """Time that passes in a story."""
+
+    time: timedelta
+
+
+Tale = Event | Answer | Pause
+Sent = dict[str, list[Any]]
+"""Process UUID to its commands, in order."""
+
+
+def rage(
+    manager: ProcessManager[Any], story: Sequence[Tale], expected: Sent, seed: int, *, reorder: bool
+) -> None:
+    """Tells a story again for each step of a commit, killed there.
+
+    Args:
+        manager: the process manager.
+        story: what happened.
+        expected: what came of it.
+        seed: of all choices.
+        reorder: let events of different types overtake each other, as those of different topics do.
+
+    Raises:
+        AssertionError: something else came of it.
+    """
+    types = {type(each.event) for each in story if isinstance(each, Event)}
+    commands = {type(each) for sent in expected.values() for each in sent}
+    app = _app(manager, types, commands)
+    for step in STEPS:
+        chance = random.Random(f"{seed} {step}")
+        told = _reordered(story, chance) if reorder else list(story)
+        with run(app) as running:
+            for each in told:
+                if chance.random() < 0.7:
+                    running.kill_at(step, chance.randint(1, 2))
+                _tell(running, each)
+                if chance.random() < 0.2:
+                    running.read_again()
+                running.settle()
+            running.read_again()
+            running.settle()
+            found = {uuid: running.commands_of(uuid) for uuid in running.processes}
+        _compare(expected, found, f"seed {seed}, killed at {step!r}", told if reorder else None)
+
+
+def _tell(running: Running, what: Tale) -> None:
+    if isinstance(what, Pause):
+        running.advance(what.time)
+    elif isinstance(what, Answer):
+        running.reply(what.command, accepted=what.accepted, reason=what.reason)
+    else:
+        running.produce(what.event, headers=what.headers)
+
+
+def _reordered(story: Sequence[Tale], chance: random.Random) -> list[Tale]:
+    """Another order, in which neither a type's own events nor replies and pauses move."""
+    told: list[Tale] = []
+    events: list[Event] = []
+    for each in (*story, None):
+        if isinstance(each, Event):
+            events.append(each)
+            continue
+        kinds = [type(event.event) for event in events]
+        chance.shuffle(kinds)
+        queues = {kind: [e for e in events if type(e.event) is kind] for kind in kinds}
+        told += [queues[kind].pop(0) for kind in kinds]
+        events = []
+        told += [] if each is None else [each]
+    return told
+
+
+def _compare(expected: Sent, found: Sent, how: str, order: Sequence[Tale] | None) -> None:
+    for uuid in sorted(expected.keys() | found.keys()):
+        wanted, got = expected.get(uuid, []), found.get(uuid, [])
+        if wanted == got:
+            continue
+        hint = ""
+        if order is not None:
+            names = [type(each.event).__name__ for each in order if isinstance(each, Event)]
+            hint = (
+                f"\nthe events came in this order: {', '.join(names)}; an event that may come "
+                "before its start can wait for it: ContinueExisting(..., hold=...)"
+            )
+        raise AssertionError(
+            f"chaos ({how}): process {uuid} has other commands (- expected, + found):\n"
+            f"{difference(wanted, got)}{hint}"
+        )
+
+
+def _app(
+    manager: ProcessManager[Any], events: Iterable[type[Struct]], commands: Iterable[type[Struct]]
+) -> App:
+    """Each type in a topic of its own, in JSON: no schemas are needed."""
+
+    def topic(kind: type[Struct], *, is_command: bool) -> Topic:
+        keys = {kind: kind.__struct_fields__[0]} if is_command else [kind]
+        return Topic(keys, format="json", type_header="type")
+
+    return App(
+        name="chaos",
+        events={f"events.{each.__name__}": topic(each, is_command=False) for each in events},
+        commands={f"commands.{each.__name__}": topic(each, is_command=True) for each in commands},
+        process_managers=[manager],
+    )
