@@ -1,7 +1,8 @@
 """scenario(manager).given(...).when(...).then(...): what a process manager does, told in one line.
 
 Rule: it is the core that decides, as in production; each step runs twice and must come out alike,
-so a clock or a random number in an author's callback is found.
+so a clock or a random number in an author's callback is found. A check raises, it does not assert:
+pytest would rewrite the message, and `python -O` would drop it.
 """
 
 from collections.abc import Callable
@@ -111,14 +112,17 @@ class Scenario:
     def then_raises(self, error: type[Exception]) -> Self:
         """`error` was asked about an error of this type."""
         told = [f"{type(each).__name__}: {each}" for each in self._errors] or ["no error"]
-        assert any(isinstance(each, error) for each in self._errors), (
-            f"error() was not asked about {error.__name__}; it was asked about: {', '.join(told)}"
-        )
+        if not any(isinstance(each, error) for each in self._errors):
+            asked = ", ".join(told)
+            raise AssertionError(
+                f"error() was not asked about {error.__name__}; it was asked about: {asked}"
+            )
         return self
 
     def then_stopped(self) -> Self:
         """The process manager stopped."""
-        assert self._halt, "the process manager did not stop"
+        if not self._halt:
+            raise AssertionError("the process manager did not stop")
         return self
 
     def chaos(self, seed: int = 1, *, reorder: bool = False) -> Self:
@@ -157,7 +161,8 @@ class Scenario:
         return self
 
     def _alive(self) -> None:
-        assert not self._halt, f"the process manager stopped: {self._halt}"
+        if self._halt:
+            raise AssertionError(f"the process manager stopped: {self._halt}")
 
     def _happen(self, event: Any, headers: Headers = ()) -> None:
         self._story.append(Event(event, headers))
@@ -225,10 +230,11 @@ class Scenario:
 
     def _state(self, process_uuid: str) -> Any:
         if not process_uuid:
-            assert len(self._processes) <= 1, (
-                f"say which process: then_state(state, process_uuid); there are "
-                f"{', '.join(self._processes)}"
-            )
+            if len(self._processes) > 1:
+                known = ", ".join(self._processes)
+                raise AssertionError(
+                    f"say which process: then_state(state, process_uuid); there are {known}"
+                )
             process_uuid = next(iter(self._processes), "")
         instance = self._processes.get(process_uuid, Process()).instance
         if instance is None or not instance.exists:
@@ -237,16 +243,18 @@ class Scenario:
 
 
 def _alike(what: str, first: object, second: object) -> None:
-    assert first == second, (
-        f"{what} answered differently to the same input; a callback may use no clock, no random "
-        f"number and nothing that changes:\n{difference([first], [second])}"
-    )
+    if first != second:
+        raise AssertionError(
+            f"{what} answered differently to the same input; a callback may use no clock, no "
+            f"random number and nothing that changes:\n{difference([first], [second])}"
+        )
 
 
 def _same(what: str, expected: list[Any], found: list[Any]) -> None:
-    assert expected == found, (
-        f"{what} are not as expected (- expected, + found):\n{difference(expected, found)}"
-    )
+    if expected != found:
+        raise AssertionError(
+            f"{what} are not as expected (- expected, + found):\n{difference(expected, found)}"
+        )
 
 
 def scenario(manager: ProcessManager[Any] | type[ProcessManager[Any]]) -> Scenario:
