@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from pmstream.app import Names
-from pmstream.examples.bank import BALANCES, COMMANDS, EVENTS, OPENING_BALANCE, Decode
+from pmstream.examples.accounts import OPENING_BALANCE
+from pmstream.examples.bank import BALANCES, COMMANDS, EVENTS, Decode
 from pmstream.examples.messages import (
     DepositMoney,
     MoneyDeposited,

@@ -4,7 +4,7 @@ from pmstream.app import Names
 from pmstream.cli.demo_load import TRANSFERS
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
-from pmstream.examples.bank import BALANCES, GROUP
+from pmstream.examples.bank import BALANCES, GROUP, OUTCOMES
 from pmstream.examples.transfer import app
 from pmstream.operate import starts, topics
 from pmstream.runtime.clock import Clock
@@ -25,14 +25,15 @@ def make_topics(log: Log, clock: Clock, settings: Settings) -> None:
     """
     known = log.topics()
     mine = [each.spec.name for each in topics.wanted(app, log, settings)]
-    old = [topic for topic in (*mine, BALANCES) if topic in known]
+    old = [topic for topic in (*mine, BALANCES, OUTCOMES) if topic in known]
     if old:
         raise ConfigurationError(
             f"the cluster has topics of an earlier demo ({', '.join(old)}): delete them, or leave "
             "out --bootstrap-servers for a Kafka of its own"
         )
     topics.carry_out(topics.plan(app, log, settings, create_missing=True), log)
-    log.create_topics([TopicSpec(BALANCES, PARTITIONS, {"cleanup.policy": "compact"})])
+    compacted = {"cleanup.policy": "compact"}
+    log.create_topics([TopicSpec(each, PARTITIONS, compacted) for each in (BALANCES, OUTCOMES)])
     _await_coordinators(log, clock)
     starts.set_starts(app, log, starts.find_starts(app, log))
 

@@ -1,15 +1,18 @@
-"""The bank: accounts that do what TransferMoney asks of them, and tell it, exactly once.
+"""The bank: accounts that do what transfers ask of them, and tell it, exactly once.
 
-It reads commands and writes events. Commands read, events written and balances changed count in
-one transaction or not at all, so money is neither lost nor made, whatever dies in between.
-Balances live in a compacted topic that only this service writes, and in memory while it runs.
+It reads commands, writes events, and replies to who asks for it. Commands read, events and replies
+written and balances changed count in one transaction or not at all, so money is neither lost nor
+made, whatever dies in between. Balances live in a compacted topic that only this service writes,
+and in memory while it runs; so does what became of commands that ask: one that comes again (its
+process manager heard nothing in time) is answered again, not done again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from pmstream.examples.messages import DepositMoney, MoneyDeposited, MoneyWithdrawn, WithdrawMoney
+from pmstream import replies
+from pmstream.examples.accounts import OPENING_BALANCE, account_of, decide
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import (
     Committed,
@@ -31,13 +34,15 @@ from pmstream.runtime.log_errors import (
 )
 
 COMMANDS, EVENTS, BALANCES = "bank.account-commands", "bank.accounts", "bank.balances"
+OUTCOMES = "bank.outcomes"
 GROUP, MEMBER = "bank.accounts-service", "bank-0"
 TRANSACTIONAL_ID = f"{GROUP}.{MEMBER}"
 
-OPENING_BALANCE = 1_000_000
-"""What is in an account that is seen for the first time."""
-
 BATCH = 1_000
+
+MOST_OUTCOMES = 100_000
+"""So many commands that asked are remembered, the latest."""
+
 _PATIENCE_SECONDS, _CALL_SECONDS, _DEADLINE_SECONDS = 0.1, 2.0, 60.0
 
 Decode = Callable[[str, bytes], object]
@@ -53,6 +58,8 @@ class Batch:
     def __init__(self) -> None:
         self.events: list[tuple[bytes, bytes, Headers]] = []
         self.balances: dict[str, int] = {}
+        self.outcomes: dict[bytes, str] = {}
+        self.replies: list[replies.Answer] = []
         self.positions: dict[TopicPartition, int] = {}
 
 
@@ -74,7 +81,7 @@ class Bank:
         # In this order: the producer ends what a dead predecessor left open and fences a living
         # one, so nobody writes behind the balances that are read next.
         self._producer: Producer = log.producer(TRANSACTIONAL_ID)
-        self._balances = read_balances(log, clock)
+        self._read()
         self._consumer = log.consumer(GROUP, MEMBER)
         self._consumer.subscribe([COMMANDS], self)
 
@@ -151,26 +158,35 @@ class Bank:
         batch = Batch()
         for record in records:
             batch.positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
-            match self._decode(record.topic, record.value) if record.value else None:
-                case WithdrawMoney(account_number=account, transfer_uuid=uuid, amount=amount):
-                    self._book(batch, account, -amount)
-                    event: Struct = MoneyWithdrawn(
-                        account_number=account, transfer_uuid=uuid, amount=amount
-                    )
-                case DepositMoney(account_number=account, transfer_uuid=uuid, amount=amount):
-                    self._book(batch, account, amount)
-                    event = MoneyDeposited(
-                        account_number=account, transfer_uuid=uuid, amount=amount
-                    )
-                case _:
-                    continue  # not for the accounts
-            value = self._encode(EVENTS, event)
-            batch.events.append((account.encode(), value, event_headers(record)))
+            command = self._decode(record.topic, record.value) if record.value else None
+            id = dict(record.headers).get("command-id") or b""
+            asked = bool(dict(record.headers).get("reply-to"))
+            if asked and (id in self._outcomes or id in batch.outcomes):
+                self._reply(batch, record, batch.outcomes.get(id, self._outcomes.get(id, "")))
+                continue
+            account = account_of(command)
+            balance = batch.balances.get(account, self._balances.get(account, OPENING_BALANCE))
+            done = decide(command, balance, asked=asked)
+            if done.event is not None:
+                value = self._encode(EVENTS, done.event)
+                batch.events.append((done.key.encode(), value, event_headers(record)))
+            if done.account:
+                batch.balances[done.account] = balance + done.change
+            if asked:
+                batch.outcomes[id] = done.refusal
+                self._reply(batch, record, done.refusal)
         return batch
 
-    def _book(self, batch: Batch, account: str, amount: int) -> None:
-        before = self._balances.get(account, OPENING_BALANCE)
-        batch.balances[account] = batch.balances.get(account, before) + amount
+    def _reply(self, batch: Batch, command: Record, refusal: str) -> None:
+        headers = command.headers
+        reply = replies.reject(headers, refusal) if refusal else replies.accept(headers)
+        if reply is not None:
+            batch.replies.append(reply)
+
+    def _read(self) -> None:
+        self._balances = read_balances(self._log, self._clock)
+        outcomes = read_table(self._log, self._clock, OUTCOMES)
+        self._outcomes = {id: refusal.decode() for id, refusal in outcomes.items()}
 
     # The transaction
 
@@ -187,10 +203,13 @@ class Bank:
             # It may count or not: whoever reads balances and positions again will know.
             self._producer.drop()
             self._producer = self._log.producer(TRANSACTIONAL_ID)
-            self._balances = read_balances(self._log, self._clock)
+            self._read()
             self._stop_partitions()
             return False
         self._balances.update(batch.balances)
+        self._outcomes.update(batch.outcomes)
+        while len(self._outcomes) > MOST_OUTCOMES:
+            del self._outcomes[next(iter(self._outcomes))]
         self._positions.update(batch.positions)
         return True
 
@@ -203,6 +222,10 @@ class Bank:
             producer.produce(EVENTS, value, key, headers)
         for account, balance in batch.balances.items():
             producer.produce(BALANCES, str(balance).encode(), account.encode())
+        for id, refusal in batch.outcomes.items():
+            producer.produce(OUTCOMES, refusal.encode(), id)
+        for each in batch.replies:
+            producer.produce(each.topic, each.value, each.key, each.headers, each.partition)
         offsets = {each: Committed(position) for each, position in batch.positions.items()}
         self._decided(lambda: producer.flush(_CALL_SECONDS))
         self._decided(lambda: producer.send_offsets(group, offsets, _CALL_SECONDS))
@@ -230,22 +253,27 @@ def event_headers(command: Record) -> Headers:
 
 def read_balances(log: Log, clock: Clock) -> dict[str, int]:
     """Account to balance, as committed. Raises Unavailable."""
+    found = read_table(log, clock, BALANCES)
+    return {account.decode(): int(balance) for account, balance in found.items()}
+
+
+def read_table(log: Log, clock: Clock, topic: str) -> dict[bytes, bytes]:
+    """Key to last value of a compacted topic, as committed. Raises Unavailable."""
     until = clock.monotonic() + _DEADLINE_SECONDS
-    numbers = range(log.topics()[BALANCES].partitions)
-    left = {TopicPartition(BALANCES, number) for number in numbers}
-    balances: dict[str, int] = {}
+    left = {TopicPartition(topic, number) for number in range(log.topics()[topic].partitions)}
+    table: dict[bytes, bytes] = {}
     reader = log.reader()
     try:
         reader.assign(dict.fromkeys(left, 0))
         while left:
             for record in reader.read(BATCH, _PATIENCE_SECONDS):
-                balances[(record.key or b"").decode()] = int(record.value or OPENING_BALANCE)
+                table[record.key or b""] = record.value or b""
             for each in tuple(left):
                 end = log.end(each, stable=False)
                 if end is not None and (reader.position(each) or 0) >= end:
                     left.discard(each)
             if clock.monotonic() > until:
-                raise Unavailable(f"{BALANCES} cannot be read to its end")
+                raise Unavailable(f"{topic} cannot be read to its end")
     finally:
         reader.close()
-    return balances
+    return table

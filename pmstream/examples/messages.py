@@ -22,6 +22,20 @@ class DepositMoney(Struct, frozen=True):
     amount: int
 
 
+class FailTransfer(Struct, frozen=True):
+    """Write down that a transfer came to nothing; all its money is where it was.
+
+    Attributes:
+        transfer_uuid: The transfer; the process UUID of its process manager.
+        reason: Why, for the customer.
+    """
+
+    __schema__: ClassVar[str] = "bank.FailTransfer"
+
+    transfer_uuid: str
+    reason: str
+
+
 class MoneyDeposited(Struct, frozen=True):
     """The credit account has the money.
 
@@ -72,6 +86,20 @@ class MoneyWithdrawn(Struct, frozen=True):
     transfer_uuid: str
     account_number: str
     amount: int
+
+
+class TransferFailed(Struct, frozen=True):
+    """A transfer came to nothing.
+
+    Attributes:
+        transfer_uuid: The transfer; the process UUID of its process manager.
+        reason: Why, for the customer.
+    """
+
+    __schema__: ClassVar[str] = "bank.TransferFailed"
+
+    transfer_uuid: str
+    reason: str
 
 
 class WithdrawMoney(Struct, frozen=True):

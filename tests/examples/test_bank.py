@@ -5,12 +5,13 @@ from collections import Counter
 import pytest
 
 from pmstream.cli.demo_check import read_all
+from pmstream.examples.accounts import OPENING_BALANCE
 from pmstream.examples.bank import (
     BALANCES,
     COMMANDS,
     EVENTS,
     MEMBER,
-    OPENING_BALANCE,
+    OUTCOMES,
     TRANSACTIONAL_ID,
     Bank,
     read_balances,
@@ -39,7 +40,8 @@ class World:
         self.log = MemoryLog(self.clock)
         self.codec = Codec(app)
         self.log.create_topics([TopicSpec(each, 3) for each in (COMMANDS, EVENTS)])
-        self.log.create_topics([TopicSpec(BALANCES, 3, {"cleanup.policy": "compact"})])
+        compacted = {"cleanup.policy": "compact"}
+        self.log.create_topics([TopicSpec(each, 3, compacted) for each in (BALANCES, OUTCOMES)])
         self.bank = self.new_bank()
         self.done = 0
 

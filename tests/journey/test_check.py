@@ -8,7 +8,8 @@ from msgspec import Struct
 from pmstream.cli.demo_check import Verdict, check, messages_of
 from pmstream.cli.demo_load import TRANSFERS, transfers
 from pmstream.cli.demo_topics import NAMES
-from pmstream.examples.bank import BALANCES, COMMANDS, EVENTS, OPENING_BALANCE
+from pmstream.examples.accounts import OPENING_BALANCE
+from pmstream.examples.bank import BALANCES, COMMANDS, EVENTS
 from pmstream.examples.messages import DepositMoney, WithdrawMoney
 from pmstream.examples.transfer import app
 from pmstream.runtime.clock import VirtualClock
