@@ -9,7 +9,13 @@ import pytest
 from pmstream.app import Names
 from pmstream.core.lifecycle import Condition
 from pmstream.examples.accounts import OPENING_BALANCE, account_of, decide
-from pmstream.examples.bank import BALANCES, OUTCOMES, Bank, read_balances
+from pmstream.examples.bank import (
+    BALANCES,
+    OUTCOMES,
+    TRANSACTIONAL_ID,
+    Bank,
+    read_balances,
+)
 from pmstream.examples.careful_transfer import CarefulTransfer, app
 from pmstream.examples.messages import (
     DepositMoney,
@@ -161,6 +167,30 @@ def test_no_money_is_lost_or_made_whoever_refuses_and_dies(town: Town, step: str
         FailTransfer,
     ]
     assert all(town.app.state(PM, f"t-{number}") is None for number in (1, 2, 3))
+
+
+class Crash(BaseException):
+    """The bank dies here."""
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("call", ["begin", "produce", "flush", "send_offsets", "commit"])
+def test_replies_and_money_count_together_although_the_bank_dies(
+    town: Town, call: str, late: bool
+) -> None:
+    town.app.produce(transfer(1, "alice", "bob", 100), transfer(2, "carol", "closed-7", 30))
+    plan = town.app.log.inject(call, Crash(), after=late, who=TRANSACTIONAL_ID)
+    with pytest.raises(Crash):
+        town.settle()
+
+    town.reopen()
+    town.settle()
+
+    assert plan.hits == 1
+    assert town.money() == {"alice": -100, "bob": 100, "carol": 0}
+    assert [type(each) for each in town.app.commands_of("t-1")] == [WithdrawMoney, DepositMoney]
+    assert len(town.app.commands_of("t-2")) == 4
+    assert all(town.app.state(PM, f"t-{number}") is None for number in (1, 2))
 
 
 def test_a_refund_that_is_refused_is_parked(town: Town) -> None:
