@@ -3,7 +3,8 @@
 The warehouse reserves, the payment service captures, the carrier ships; each may refuse, or be too
 slow. Each step that can be undone goes onto a stack in the state; a refusal, or the deadline, takes
 the stack down from its top and cancels the order. What no program should decide is parked for a
-person: a step back that is refused, and goods that the carrier has and says nothing of.
+person: a step back that is refused, goods that the carrier has and says nothing of, and a service
+that answers nothing (whether it did its step is unknown, and the deadline waits behind it).
 Run it: `pmstream run pmstream.examples.fulfilment:app`.
 """
 
@@ -43,6 +44,9 @@ EARLY = timedelta(hours=1)
 
 AGAIN_SECONDS = 10.0
 """Until a command that nobody answered is sent again: with its id, so it is not done twice."""
+
+MOST_SILENCES = 100
+"""So often nobody answers a command before a person is asked: in about an hour."""
 
 _STOCK, _PAYMENT = "stock", "payment"
 
@@ -118,6 +122,8 @@ class Fulfilment(ProcessManager[Order]):
         """A refused step is not done: what lies below it on the stack is undone."""
         uuid, order = context.metadata.process_uuid, context.state
         match error, failed:
+            case CommandTimeout(), _ if context.attempts >= MOST_SILENCES:
+                return failure.Park(f"nobody answers {type(failed).__name__}")
             case CommandTimeout(), _:
                 return failure.Retry(delay=AGAIN_SECONDS)
             case CommandRejected(), ReserveStock() | CapturePayment():

@@ -7,7 +7,7 @@ import pytest
 
 from pmstream.app import Names
 from pmstream.core.lifecycle import Condition
-from pmstream.examples.fulfilment import DEADLINE, Fulfilment, Order, Overdue, app
+from pmstream.examples.fulfilment import DEADLINE, MOST_SILENCES, Fulfilment, Order, Overdue, app
 from pmstream.examples.shop_messages import (
     CancelOrder,
     CapturePayment,
@@ -103,6 +103,32 @@ def test_news_before_the_order_waits_for_it() -> None:
 
 def test_a_service_that_is_silent_is_asked_again_with_the_same_command() -> None:
     ordered().advance(timedelta(seconds=41)).then(RESERVE)
+
+
+@pytest.mark.parametrize(
+    ("silent", "refusing", "times"),
+    [
+        (ReserveStock, None, MOST_SILENCES),
+        (CapturePayment, None, MOST_SILENCES),
+        (ShipOrder, None, MOST_SILENCES),
+        # A replacement's attempts go on from the refusal that it stands for.
+        (ReleaseStock, CapturePayment, MOST_SILENCES - 1),
+    ],
+)
+def test_a_service_that_stays_silent_is_a_persons_affair_before_the_deadline(
+    silent: type, refusing: type | None, times: int
+) -> None:
+    with run(app, services(refusing, silent)) as shop:
+        shop.produce(SUBMITTED)
+        shop.settle()
+        shop.advance(timedelta(hours=2))
+
+        [parked] = instances.find(shop.log, Names("shop", "fulfilment"), [Condition.PARKED])
+        assert parked.reason == f"nobody answers {silent.__name__}"
+        asked = shop.commands_of(ID)
+        shop.advance(DEADLINE)
+        assert shop.commands_of(ID) == asked
+        assert len(shop.commands(silent)) == times
 
 
 def services(refusing: type | None = None, silent: type | None = None) -> Any:
