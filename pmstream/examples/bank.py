@@ -229,18 +229,23 @@ class Bank:
         offsets = {each: Committed(position) for each, position in batch.positions.items()}
         self._decided(lambda: producer.flush(_CALL_SECONDS))
         self._decided(lambda: producer.send_offsets(group, offsets, _CALL_SECONDS))
-        self._decided(lambda: producer.commit(_CALL_SECONDS))
+        self._decided(lambda: producer.commit(_CALL_SECONDS), may_count=True)
 
-    def _decided(self, call: Callable[[], None]) -> None:
-        """Repeats the identical call until the log decides."""
-        until = self._clock.monotonic() + _DEADLINE_SECONDS
+    def _decided(self, call: Callable[[], None], *, may_count: bool = False) -> None:
+        """Repeats the identical call until the log decides; one unanswered may have counted."""
+        until, unanswered = self._clock.monotonic() + _DEADLINE_SECONDS, False
         while True:
             try:
                 return call()
             except Again as error:
+                unanswered = True
                 if self._clock.monotonic() > until:
                     raise OutcomeUnknown(str(error)) from error
                 self._clock.sleep(0.01)
+            except MustAbort as error:
+                if may_count and unanswered:
+                    raise OutcomeUnknown(str(error)) from error
+                raise
 
 
 def event_headers(command: Record) -> Headers:

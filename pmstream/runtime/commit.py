@@ -95,12 +95,15 @@ def commit(
     except (MustAbort, Again) as error:
         _abort(producer, clock, until)
         raise Aborted(str(error)) from error
+    unanswered: list[Again] = []
     try:
         probe("commit")
-        _repeat(lambda: producer.commit(_CALL_SECONDS), clock, until)
+        _repeat(lambda: producer.commit(_CALL_SECONDS), clock, until, unanswered)
     except Again as error:
         raise OutcomeUnknown(f"no answer to commit in {deadline_ms} ms: {error}") from error
     except MustAbort as error:
+        if unanswered:  # one of the calls before may have been heard: only commit may follow it
+            raise OutcomeUnknown(f"commit went unanswered, then was refused: {error}") from error
         _abort(producer, clock, until)
         raise Aborted(str(error)) from error
     for each in slices:
@@ -129,12 +132,19 @@ def _abort(producer: Producer, clock: Clock, until: float) -> None:
         raise OutcomeUnknown(f"the transaction could not be aborted: {error}") from error
 
 
-def _repeat(call: Callable[[], None], clock: Clock, until: float) -> None:
-    """Makes the identical call until the log decides, or `until` has passed."""
+def _repeat(
+    call: Callable[[], None], clock: Clock, until: float, unanswered: list[Again] | None = None
+) -> None:
+    """Makes the identical call until the log decides, or `until` has passed.
+
+    Each Again is put into `unanswered`.
+    """
     while True:
         try:
             return call()
-        except Again:
+        except Again as error:
+            if unanswered is not None:
+                unanswered.append(error)
             if clock.monotonic() > until:
                 raise
             clock.sleep(_PAUSE_SECONDS)

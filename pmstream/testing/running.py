@@ -24,7 +24,7 @@ from pmstream.operate.changelog import fold
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.instances import InstancesStage
-from pmstream.runtime.log import Headers, Record, TopicPartition
+from pmstream.runtime.log import Headers, Log, Record, TopicPartition
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import ROLES, ROUTER, make_worker
 from pmstream.runtime.store import instance_key
@@ -67,8 +67,7 @@ class Running:
     def __init__(
         self, app: App, directory: Path, service: Service | None = None, **settings: Any
     ) -> None:
-        self._clock = _Still()
-        self.log = MemoryLog(self._clock)
+        self.log, self._clock = self._world()
         self._app, self._codec = app, Codec(app)
         self._settings = Settings(
             **{"state_dir": directory, "inbox_partitions": PARTITIONS, **settings}
@@ -78,6 +77,7 @@ class Running:
             raise ConfigurationError(*plan.faults)
         topics.carry_out(plan, self.log)
         starts.set_starts(app, self.log, starts.find_starts(app, self.log))
+        self._own = [each.spec.name for each in topics.wanted(app, self.log, self._settings)]
         self._kill: dict[str, int] = {}
         self._services = Services(self.log, self._codec, self._places(*app.commands), service)
         self._workers: dict[tuple[str, str], Worker] = {}
@@ -87,7 +87,7 @@ class Running:
     @property
     def now(self) -> int:
         """The time, milliseconds since the epoch."""
-        return self._clock.now()
+        return int(self._clock.now())
 
     # What happens
 
@@ -146,6 +146,7 @@ class Running:
             self._end(manager, kill=False)
             group = Names(self._app.name, manager).group(ROUTER)
             for member in self.log.members(group):
+                assert isinstance(self.log, MemoryLog), "only there sessions end when they are told"
                 self.log.lose(group, member)
             known = self.log.last_committed(group, self._places(*self._app.events))
             origin = {place: each._replace(position=0) for place, each in known.items()}
@@ -195,6 +196,10 @@ class Running:
         self._services.close()
 
     # How it works
+
+    def _world(self) -> tuple[Log, Any]:
+        clock = _Still()
+        return MemoryLog(clock), clock
 
     def _start(self, manager: str) -> None:
         for role in ROLES:
@@ -254,7 +259,7 @@ class Running:
         ]
 
     def _marks(self) -> list[int | None]:
-        return [self.log.end(place, stable=True) for place in self._places(*self.log.topics())]
+        return [self.log.end(place, stable=True) for place in self._places(*self._own)]
 
 
 @contextmanager

@@ -129,6 +129,21 @@ def test_each_command_counts_once_although_a_call_fails(
     assert_exactly_once(world)
 
 
+def test_each_command_counts_once_although_a_commit_is_refused_after_it_went_unanswered() -> None:
+    world = World()
+    world.send()
+    world.bank.turn()
+    plans = [
+        world.log.inject("commit", error, after=late, who=TRANSACTIONAL_ID)
+        for error, late in ((Again("answer lost"), True), (MustAbort("refused"), False))
+    ]
+
+    world.run()
+
+    assert [plan.hits for plan in plans] == [1, 1]
+    assert_exactly_once(world)
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("call", ["begin", "produce", "flush", "send_offsets", "commit"])
 def test_each_command_counts_once_although_the_bank_dies(call: str, late: bool) -> None:

@@ -1,0 +1,1 @@
+"""Commanded's behaviours one by one, and its defects that must not exist here."""
