@@ -1,4 +1,4 @@
-"""A bank that refuses, on a real Kafka: money is conserved, although the bank dies."""
+"""A bank that refuses, on a real Kafka: money is conserved, although another bank takes over."""
 
 import time
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_money_is_conserved_whoever_refuses(kafka: Cluster, tmp_path: Path) -> N
         for worker in workers:
             worker.turn()
         did = bank.turn()
-        if did and not done:  # the first one dies after its first commands
+        if did and not done:  # another one takes over after the first commands
             bank.close()
             bank = Bank(log, clock, codec.decode, codec.encode_event)
         done += did
