@@ -18,12 +18,13 @@ from pmstream.runtime.commit import Out, Probe
 from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import read_inbox, where
 from pmstream.runtime.instances import InstancesStage
+from pmstream.runtime.intake import Intake, Rules, dead_letter
 from pmstream.runtime.log import Log, Record, TopicInfo
 from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.observer import Observer
 from pmstream.runtime.replies import reply_reader
 from pmstream.runtime.restores import Place, Told
-from pmstream.runtime.router import RouterStage, dead_letter
+from pmstream.runtime.router import RouterStage
 from pmstream.runtime.setup import Setup
 from pmstream.runtime.sources import Positions
 from pmstream.runtime.stage import Stage
@@ -123,14 +124,24 @@ def _router_setup(
     callbacks, guard, _ = _watched(app, manager, told)
     return router.Setup(
         names=names,
+        intake=_intake(app, names, callbacks, guard),
+        guard=guard,
+        topic_ids={topic: topics[topic].id for topic in app.events},
+        owner=owner,
+    )
+
+
+def _intake(app: App, names: Names, callbacks: Callbacks, guard: Guard | None) -> Intake:
+    manager = app.manager(names.process_manager)
+    rules = Rules(
+        names=names,
         callbacks=callbacks,
         guard=guard,
         codec=Codec(app),
-        topic_ids={topic: topics[topic].id for topic in app.events},
         undecodable=manager.undecodable,
         unknown_schema=manager.unknown_schema,
-        owner=owner,
     )
+    return Intake(rules)
 
 
 def _partition_setup(

@@ -4,31 +4,20 @@ Stateless but for its position: the group's committed offset carries, as text, w
 source topic's id, and how many records in a row could not be decoded.
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 
 from pmstream.app import Names
 from pmstream.core import engine
-from pmstream.core.messages import Metadata, Routed, metadata_of
-from pmstream.core.process import Callbacks
-from pmstream.errors import Undecodable
-from pmstream.runtime.codec import Codec, Undeclared, UnknownSchema
 from pmstream.runtime.commit import Out, Slice
 from pmstream.runtime.guard import Guard
-from pmstream.runtime.inbox import inbox_headers, own_headers, where
+from pmstream.runtime.inbox import inbox_headers
+from pmstream.runtime.intake import Intake
 from pmstream.runtime.log import Consumer, Record, TopicPartition
 from pmstream.runtime.log_errors import Unavailable
 from pmstream.runtime.sources import Positions, Share, Source
 from pmstream.runtime.stage import Load
-
-BREAKER_RUN = 100
-"""So many records in a row that cannot be decoded stop the process manager."""
-
-BREAKER_WINDOW, BREAKER_SHARE = 1_000, 0.05
-"""So does this share of the last so many records."""
 
 Told = Callable[[str, int, str], None]
 
@@ -38,21 +27,16 @@ class Setup(Struct, frozen=True, kw_only=True):
 
     Attributes:
         names: topics and groups of the process manager.
-        callbacks: of the process manager.
+        intake: judges their records.
         guard: interrupts the author's code; None without `event_timeout`.
-        codec: of the app.
         topic_ids: source topic to its id.
-        undecodable, unknown_schema: options of the process manager.
         owner: this worker's transactional id.
     """
 
     names: Names
-    callbacks: Callbacks
+    intake: Intake
     guard: Guard | None
-    codec: Codec
     topic_ids: Mapping[str, str]
-    undecodable: str
-    unknown_schema: str
     owner: str
 
 
@@ -73,7 +57,7 @@ class RouterStage:
         self.topics: Sequence[str] = list(setup.topic_ids)
         self._setup, self._positions, self._told = setup, positions, told
         self._sources: dict[TopicPartition, Source] = {}
-        self._window: deque[bool] = deque(maxlen=BREAKER_WINDOW)
+        self._intake = setup.intake
         self.halt = ""
         self.routed = self.ignored = self.dead_letters = 0
 
@@ -145,79 +129,22 @@ class RouterStage:
 
     def _route(self, source: Source, record: Record, now: int) -> bool:
         """Stages what a record becomes; False when it stops the process manager."""
-        if record.value is None:
-            self.ignored += 1
-            return True
-        try:
-            event = self._setup.codec.decode(record.topic, record.value, record.headers)
-        except UnknownSchema as error:
-            if self._setup.unknown_schema == "ignore":
-                self.ignored += 1
-                return True
-            return self._undecodable(source, record, error, now)
-        except Undecodable as error:
-            return self._undecodable(source, record, error, now)
-        self._window.append(False)
-        source.run = 0
-        if isinstance(event, Undeclared):
-            self.ignored += 1
-            return True
-        routing = self._ask(event, record, now)
-        if isinstance(routing.failure, engine.Halt):
-            self.halt = routing.failure.reason
+        found = self._intake.take(record, source, now)
+        if isinstance(found, engine.Halt):
+            self.halt = found.reason
             return False
-        if isinstance(routing.failure, engine.DeadLetter):
-            self._dead_letter(source, record, routing.failure.reason, now)
-            return True
-        if routing.route is None:
+        if found is None or record.value is None:
             self.ignored += 1
             return True
-        for index, uuid in enumerate(routing.ids):
-            headers = inbox_headers(record, routing, index, self._setup.owner)
+        if isinstance(found, Out):
+            source.out.append(found)
+            self.dead_letters += 1
+            return True
+        for index, uuid in enumerate(found.ids):
+            headers = inbox_headers(record, found, index, self._setup.owner)
             source.out.append(Out(self._setup.names.inbox, uuid.encode(), record.value, headers))
             source.size += len(record.value)
         return True
-
-    def _ask(self, event: Any, record: Record, now: int) -> engine.Routing:
-        if self._setup.guard is not None:
-            self._setup.guard.begin()
-        return engine.route(self._setup.callbacks, event, self._metadata(record), now)
-
-    def _metadata(self, record: Record) -> Metadata:
-        routed = Routed(
-            process_uuid="",
-            route="",
-            value=b"",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            index=0,
-            timestamp=record.timestamp,
-            headers=own_headers(record.headers),
-        )
-        return metadata_of(routed, self._setup.callbacks.name)
-
-    def _undecodable(self, source: Source, record: Record, error: Undecodable, now: int) -> bool:
-        run, window = source.run + 1, self._window
-        share = (sum(window) + 1) / BREAKER_WINDOW if len(window) == BREAKER_WINDOW else 0.0
-        if self._setup.undecodable == "stop":
-            self.halt = f"{where(record)} cannot be decoded: {error}"
-        elif run >= BREAKER_RUN:
-            self.halt = f"{run} records in a row cannot be decoded, the last: {error}"
-        elif share >= BREAKER_SHARE:
-            self.halt = (
-                f"{share:.0%} of the last {BREAKER_WINDOW} records cannot be decoded: {error}"
-            )
-        if self.halt:
-            return False
-        window.append(True)
-        source.run = run
-        self._dead_letter(source, record, str(error), now)
-        return True
-
-    def _dead_letter(self, source: Source, record: Record, reason: str, now: int) -> None:
-        source.out.append(dead_letter(self._setup.names.dead_letters, record, reason, now))
-        self.dead_letters += 1
 
     def load(self) -> Load:
         """How much is at hand and staged."""
@@ -242,15 +169,3 @@ class RouterStage:
         self.halt = ""
         for each in self._sources.values():
             each.forget()
-
-
-def dead_letter(topic: str, record: Record, reason: str, now: int) -> Out:
-    """The dead letter of a record: its bytes and headers, where it came from, why, and when."""
-    place = f"{record.topic}-{record.partition}-{record.offset}"
-    headers = (
-        ("pm-source", place.encode()),
-        ("pm-error", reason.encode()),
-        ("pm-time", str(now).encode()),
-        *own_headers(record.headers),
-    )
-    return Out(topic, record.key, record.value, headers)

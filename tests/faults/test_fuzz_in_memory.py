@@ -61,8 +61,8 @@ def test_f43_m_damaged_source_records_and_headers(
     good: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What can be decoded all the same is an event like any other; the rest is a dead letter."""
-    monkeypatch.setattr("pmstream.runtime.router.BREAKER_SHARE", 2)
-    monkeypatch.setattr("pmstream.runtime.router.BREAKER_RUN", RECORDS)
+    monkeypatch.setattr("pmstream.runtime.intake.BREAKER_SHARE", 2)
+    monkeypatch.setattr("pmstream.runtime.intake.BREAKER_RUN", RECORDS)
     dice = random.Random(43)
     value = good.codec.encode_event(good.source, Happened(process="p", what="go", n=1))
     writer = good.log.writer()

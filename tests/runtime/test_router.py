@@ -11,11 +11,12 @@ from pmstream import App, failure
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
+from pmstream.runtime.intake import BREAKER_RUN
 from pmstream.runtime.log import Headers
 from pmstream.runtime.log_errors import OffsetPending, OutcomeUnknown, Unavailable
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES, ROUTER
-from pmstream.runtime.router import BREAKER_RUN, RouterStage
+from pmstream.runtime.router import RouterStage
 from tests.runtime.kill import Killed, kill_at
 from tests.runtime.world import SOURCE, Counter, World, make_app
 

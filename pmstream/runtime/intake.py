@@ -1,0 +1,140 @@
+"""What a source record means: decoded, then `interested` asked; both failures have their answer.
+
+Rule: who reads a source topic, router or instances worker, judges its records here, alike.
+"""
+
+from collections import deque
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from pmstream.app import Names
+from pmstream.core import engine
+from pmstream.core.messages import Metadata, Routed, metadata_of
+from pmstream.core.process import Callbacks
+from pmstream.errors import Undecodable
+from pmstream.runtime.codec import Codec, Undeclared, UnknownSchema
+from pmstream.runtime.commit import Out
+from pmstream.runtime.guard import Guard
+from pmstream.runtime.inbox import own_headers, where
+from pmstream.runtime.log import Record
+
+BREAKER_RUN = 100
+"""So many records in a row that cannot be decoded stop the process manager."""
+
+BREAKER_WINDOW, BREAKER_SHARE = 1_000, 0.05
+"""So does this share of the last so many records."""
+
+
+class Counted(Protocol):
+    """A source partition; `run` records in a row, up to here, could not be decoded."""
+
+    run: int
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """What an intake goes by.
+
+    Attributes:
+        names: topics of the process manager.
+        callbacks: of the process manager.
+        guard: interrupts the author's code; None without `event_timeout`.
+        codec: of the app.
+        undecodable, unknown_schema: options of the process manager.
+    """
+
+    names: Names
+    callbacks: Callbacks
+    guard: Guard | None
+    codec: Codec
+    undecodable: str
+    unknown_schema: str
+
+
+class Intake:
+    """Judges source records."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._window: deque[bool] = deque(maxlen=BREAKER_WINDOW)
+
+    def take(
+        self, record: Record, counted: Counted, now: int
+    ) -> engine.Routing | Out | engine.Halt | None:
+        """Judges one record, and keeps count of what cannot be decoded.
+
+        Returns:
+            Where it goes (it goes somewhere); a dead letter; why the process manager is to stop;
+            or None: it concerns nobody.
+        """
+        if record.value is None:
+            return None
+        try:
+            event = self._rules.codec.decode(record.topic, record.value, record.headers)
+        except UnknownSchema as error:
+            if self._rules.unknown_schema == "ignore":
+                return None
+            return self._undecodable(record, counted, error, now)
+        except Undecodable as error:
+            return self._undecodable(record, counted, error, now)
+        self._window.append(False)
+        counted.run = 0
+        if isinstance(event, Undeclared):
+            return None
+        routing = self._ask(event, record, now)
+        if isinstance(routing.failure, engine.Halt):
+            return routing.failure
+        if isinstance(routing.failure, engine.DeadLetter):
+            return self._dead_letter(record, routing.failure.reason, now)
+        return None if routing.route is None else routing
+
+    def _ask(self, event: Any, record: Record, now: int) -> engine.Routing:
+        if self._rules.guard is not None:
+            self._rules.guard.begin()
+        return engine.route(self._rules.callbacks, event, self._metadata(record), now)
+
+    def _metadata(self, record: Record) -> Metadata:
+        routed = Routed(
+            process_uuid="",
+            route="",
+            value=b"",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            index=0,
+            timestamp=record.timestamp,
+            headers=own_headers(record.headers),
+        )
+        return metadata_of(routed, self._rules.callbacks.name)
+
+    def _undecodable(
+        self, record: Record, counted: Counted, error: Undecodable, now: int
+    ) -> Out | engine.Halt:
+        run, window = counted.run + 1, self._window
+        share = (sum(window) + 1) / BREAKER_WINDOW if len(window) == BREAKER_WINDOW else 0.0
+        if self._rules.undecodable == "stop":
+            return engine.Halt(f"{where(record)} cannot be decoded: {error}")
+        if run >= BREAKER_RUN:
+            return engine.Halt(f"{run} records in a row cannot be decoded, the last: {error}")
+        if share >= BREAKER_SHARE:
+            return engine.Halt(
+                f"{share:.0%} of the last {BREAKER_WINDOW} records cannot be decoded: {error}"
+            )
+        window.append(True)
+        counted.run = run
+        return self._dead_letter(record, str(error), now)
+
+    def _dead_letter(self, record: Record, reason: str, now: int) -> Out:
+        return dead_letter(self._rules.names.dead_letters, record, reason, now)
+
+
+def dead_letter(topic: str, record: Record, reason: str, now: int) -> Out:
+    """The dead letter of a record: its bytes and headers, where it came from, why, and when."""
+    place = f"{record.topic}-{record.partition}-{record.offset}"
+    headers = (
+        ("pm-source", place.encode()),
+        ("pm-error", reason.encode()),
+        ("pm-time", str(now).encode()),
+        *own_headers(record.headers),
+    )
+    return Out(topic, record.key, record.value, headers)
