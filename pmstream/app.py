@@ -101,7 +101,7 @@ class App:
         self.telemetry = tuple(telemetry)
         faults = [*_faults(self), *_duplicates(process_managers)]
         faults += [fault for manager in process_managers for fault in definition.check(manager)]
-        faults += _start_faults(self)
+        faults += [*_start_faults(self), *_keyed_faults(self)]
         if faults:
             raise ConfigurationError(*faults)
 
@@ -114,6 +114,14 @@ class App:
             raise ConfigurationError(
                 f"app {self.name} has no process manager {name!r}; it has {known}"
             ) from None
+
+    def roles(self, name: str) -> tuple[str, ...]:
+        """Roles of workers that a process manager has. Raises ConfigurationError."""
+        return ("router", "instances") if self.manager(name).keyed is None else ("instances",)
+
+    def source_group(self, name: str) -> str:
+        """Consumer group that reads the source topics. Raises ConfigurationError."""
+        return Names(self.name, name).group(self.roles(name)[0])
 
 
 def _topic(types: Types | Keys) -> Topic:
@@ -220,6 +228,21 @@ def _start_faults(app: App) -> Iterable[str]:
                     f"process manager {name}: start_from names {topic}, which is no source topic; "
                     f"those are {', '.join(app.events)}"
                 )
+
+
+def _keyed_faults(app: App) -> Iterable[str]:
+    for name, manager in app.process_managers.items():
+        if manager.keyed is None:
+            continue
+        where = f"process manager {name}: keyed is {manager.keyed!r}"
+        if not isinstance(manager.keyed, str) or manager.keyed not in app.events:
+            yield f"{where}, which is no source topic; those are {', '.join(app.events)}"
+        elif len(app.events) > 1:
+            yield (
+                f"{where}, but the app has more source topics ({', '.join(app.events)}), and each "
+                "feeds every process manager: leave keyed out, or put it into an app of its own "
+                "with that topic only"
+            )
 
 
 def _duplicates(managers: Sequence[ProcessManager[Any]]) -> Iterable[str]:

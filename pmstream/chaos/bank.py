@@ -11,7 +11,7 @@ from msgspec import Struct
 from pmstream.chaos.counter import ANSWERS, COMMANDS, app
 from pmstream.chaos.messages import Count, Counted
 from pmstream.config import Settings
-from pmstream.operate.topics import bounds
+from pmstream.operate.bounds import bounds
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Out, Probe, Slice

@@ -9,8 +9,8 @@ from pmstream.chaos.fleet import NAMES
 from pmstream.core.instance import load_instance
 from pmstream.core.lifecycle import Condition, condition
 from pmstream.errors import PmstreamError
+from pmstream.operate.bounds import bounds
 from pmstream.operate.reading import read_once
-from pmstream.operate.topics import bounds
 from pmstream.runtime.log import Log, Record, TopicPartition
 from pmstream.runtime.log_errors import LogError
 from pmstream.runtime.store import BACKLOG, INSTANCE

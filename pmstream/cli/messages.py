@@ -17,8 +17,8 @@ from pmstream.cli.output import Output, OutputOption, counted, print_json
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
 from pmstream.operate import messages
+from pmstream.operate.bounds import bounds
 from pmstream.operate.reading import read_once
-from pmstream.operate.topics import bounds
 from pmstream.runtime.log import Headers, Log, Record, TopicPartition
 
 TopicName = Annotated[

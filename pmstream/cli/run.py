@@ -107,13 +107,19 @@ def _specs(app: App, role: Roles, name: str, workers: int, routers: int) -> list
             "another one by --name"
         )
     counts = {Roles.ROUTER: routers, Roles.INSTANCES: workers}
-    return [
+    specs = [
         Spec(manager, str(each), f"{name}-{number}")
         for manager in app.process_managers
         for each, count in counts.items()
-        if role in (Roles.ALL, each)
+        if role in (Roles.ALL, each) and each in app.roles(manager)
         for number in range(1, count + 1)
     ]
+    if not specs:
+        raise ConfigurationError(
+            f"no process manager of {app.name} has a {role}: each reads its source topic itself "
+            "(option keyed); run the role instances"
+        )
+    return specs
 
 
 def _check_topics(app: App, name: str, settings: Settings) -> None:

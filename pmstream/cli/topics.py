@@ -12,6 +12,7 @@ from pmstream.cli.output import Output, OutputOption, show
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
 from pmstream.operate import starts, topics
+from pmstream.operate.bounds import records
 from pmstream.runtime.log import Log
 
 commands = typer.Typer(no_args_is_help=True)
@@ -149,7 +150,7 @@ def list_topics(app: AppName, output: OutputOption = Output.TABLE) -> None:
                 "role": str(each.role),
                 "process manager": each.process_manager or None,
                 "partitions": info.partitions if info else "missing",
-                "offsets": topics.records(log, info) if info else None,
+                "offsets": records(log, info) if info else None,
             }
         )
     show(rows, output)

@@ -69,6 +69,8 @@ class ProcessManager(Generic[S]):
         start_from: where `topics ensure` starts it in a new source topic: "origin", "current",
             {topic: {partition: offset}} (what is not named starts at the origin), or an aware
             datetime: the first event of that time or later.
+        keyed: direct mode: name of the app's source topic, whose keys are the process UUIDs, placed
+            by murmur2. It is read without router and inbox; each record is verified.
     """
 
     name: ClassVar[str] = ""
@@ -90,6 +92,7 @@ class ProcessManager(Generic[S]):
     event_timeout: Duration | None = None
     idle_timeout: Duration | None = None
     consistency: str = "eventual"
+    keyed: str | None = None
 
     def __init__(self, **options: Any) -> None:
         unknown = sorted(options.keys() - OPTIONS)
@@ -143,6 +146,7 @@ OPTIONS = frozenset(
         "event_timeout",
         "idle_timeout",
         "consistency",
+        "keyed",
     }
 )
 """Options of a process manager: class attributes or keyword arguments of the constructor."""

@@ -2,8 +2,8 @@
 
 from pmstream.app import Names
 from pmstream.errors import ConfigurationError
+from pmstream.operate.bounds import bounds
 from pmstream.operate.reading import read_once
-from pmstream.operate.topics import bounds
 from pmstream.runtime.log import Log, TopicPartition
 from pmstream.runtime.store import BACKLOG, INSTANCE
 

@@ -54,6 +54,12 @@ class Encoder:
         self.headers = self._codec.event_headers(topic, self._type)
         self._fields = {field.encode_name for field in msgspec.structs.fields(self._type)}
         self._key = key or declared.keys.get(self._type, "")
+        direct = [name for name, each in app.process_managers.items() if each.keyed == topic]
+        if direct and not self._key:
+            raise ConfigurationError(
+                f"{', '.join(direct)} reads {topic} by its keys, the process UUIDs, and stops at a "
+                "record without: give --key, the field that has it"
+            )
         if self._key and self._key not in self._type.__struct_fields__:
             raise ConfigurationError(
                 f"{self._type.__name__} has no field {self._key!r} to take as key; it has "
@@ -140,9 +146,14 @@ def known_topics(app: App) -> list[str]:
         name
         for manager in app.process_managers
         for names in [Names(app.name, manager)]
-        for name in (names.inbox, names.changelog, names.dead_letters)
+        for name in _own(app, names)
     ]
     return [*app.events, *app.commands, *ours]
+
+
+def _own(app: App, names: Names) -> tuple[str, ...]:
+    inbox = () if app.manager(names.process_manager).keyed else (names.inbox,)
+    return (*inbox, names.changelog, names.dead_letters)
 
 
 def existing(app: App, log: Log, topic: str) -> TopicInfo:

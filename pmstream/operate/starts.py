@@ -11,7 +11,7 @@ from msgspec import Struct
 from pmstream.app import App, Names
 from pmstream.core.starting import ORIGIN, StartFrom
 from pmstream.errors import Busy, Unreachable
-from pmstream.operate.topics import bounds
+from pmstream.operate.bounds import bounds
 from pmstream.runtime.log import Committed, Log, TopicInfo, TopicPartition
 from pmstream.runtime.sources import Note, dump_note, load_note
 
@@ -66,14 +66,16 @@ def find_starts(app: App, log: Log, *, restart_expired: bool = False) -> Starts:
     faults: list[str] = []
     for name, manager in app.process_managers.items():
         names = Names(app.name, name)
+        group, is_direct = app.source_group(name), manager.keyed is not None
         sources = [existing[topic] for topic in app.events if topic in existing]
-        have = {topic.name: _positions(log, names, topic) for topic in sources}
+        have = {topic.name: _positions(log, group, topic) for topic in sources}
         for topic in sources:
-            faults += _faults(names, topic, have[topic.name])
+            faults += [] if is_direct else _faults(names, topic, have[topic.name])
         start_from = manager.start_from
-        if not any(have.values()) and _has_run(log, existing.get(names.inbox)):
+        written = names.changelog if is_direct else names.inbox
+        if not any(have.values()) and _has_run(log, existing.get(written)):
             if not restart_expired:
-                faults.append(_expired(names))
+                faults.append(_expired(group, written))
                 continue
             start_from = ORIGIN
         for topic in sources:
@@ -92,7 +94,7 @@ def set_starts(app: App, log: Log, starts: Starts) -> None:
         Refused, Unavailable: the cluster.
     """
     for name in app.process_managers:
-        group = Names(app.name, name).group("router")
+        group = app.source_group(name)
         positions = {
             place: committed
             for each in starts.new
@@ -104,15 +106,15 @@ def set_starts(app: App, log: Log, starts: Starts) -> None:
         members = log.members(group)
         if members:
             raise Busy(
-                f"start positions of {name} can only be set while no router runs: stop "
+                f"start positions of {name} can only be set while no worker of it runs: stop "
                 f"{', '.join(members)} (group {group})"
             )
         log.set_positions(group, positions)
 
 
-def _positions(log: Log, names: Names, topic: TopicInfo) -> Mapping[TopicPartition, Committed]:
+def _positions(log: Log, group: str, topic: TopicInfo) -> Mapping[TopicPartition, Committed]:
     places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-    return log.last_committed(names.group("router"), places)
+    return log.last_committed(group, places)
 
 
 def _faults(
@@ -136,13 +138,13 @@ def _faults(
         )
 
 
-def _has_run(log: Log, inbox: TopicInfo | None) -> bool:
-    return inbox is not None and any(end for _, end in bounds(log, inbox).values())
+def _has_run(log: Log, written: TopicInfo | None) -> bool:
+    return written is not None and any(end for _, end in bounds(log, written).values())
 
 
-def _expired(names: Names) -> str:
+def _expired(group: str, written: str) -> str:
     return (
-        f"group {names.group('router')} has no positions although {names.inbox} was written: they "
+        f"group {group} has no positions although {written} was written: they "
         "have expired (offsets.retention.minutes). `pmstream topics ensure --restart-expired` "
         "begins at the origin and drops what was handled"
     )

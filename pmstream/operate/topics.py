@@ -12,12 +12,8 @@ from msgspec import Struct
 from pmstream.app import App, Names
 from pmstream.config import Settings
 from pmstream.core.process import CONFIRM, ProcessManager
-from pmstream.errors import Unreachable
-from pmstream.operate.reading import read_once
-from pmstream.runtime.changelog import COMMIT_KEY, load_commit
-from pmstream.runtime.log import Log, TopicInfo, TopicPartition, TopicSpec
-from pmstream.runtime.log_errors import PositionLost
-from pmstream.runtime.restore import other_count
+from pmstream.operate.twins import direct_faults, pair_faults
+from pmstream.runtime.log import Log, TopicInfo, TopicSpec
 
 ROOM_FOR_HEADERS = 64 << 10
 """An inbox record carries its source record, and headers beside it."""
@@ -39,9 +35,6 @@ _CHANGELOG = {
 }
 _REPLIES = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
 _DEAD_LETTERS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
-
-_TAIL_RECORDS = 100
-"""At the end of a changelog partition: among them is a commit record, but for large batches."""
 
 _AT_LEAST = frozenset({"max.message.bytes", "min.insync.replicas", "delete.retention.ms"})
 """Settings of which more is as good."""
@@ -116,7 +109,8 @@ def wanted(app: App, log: Log, settings: Settings) -> list[Wanted]:
     all_of_them = [Wanted(role, TopicSpec(name, count, plain, copies)) for role, name in theirs]
     for manager in app.process_managers:
         names = Names(app.name, manager)
-        twins = [existing[name] for name in (names.inbox, names.changelog) if name in existing]
+        input = app.manager(manager).keyed or names.inbox
+        twins = [existing[name] for name in (input, names.changelog) if name in existing]
         partitions = twins[0].partitions if twins else count
         for role, name, config in _own(app.manager(manager), names):
             spec = TopicSpec(name, partitions, {**config, **room, **durable}, copies)
@@ -125,7 +119,8 @@ def wanted(app: App, log: Log, settings: Settings) -> list[Wanted]:
 
 
 def _own(manager: ProcessManager[Any], names: Names) -> Iterator[tuple[Role, str, dict[str, str]]]:
-    yield Role.INBOX, names.inbox, _INBOX
+    if manager.keyed is None:
+        yield Role.INBOX, names.inbox, _INBOX
     yield Role.CHANGELOG, names.changelog, _CHANGELOG
     if manager.dispatch == CONFIRM:
         yield Role.REPLIES, names.replies, _REPLIES
@@ -159,34 +154,17 @@ def plan(app: App, log: Log, settings: Settings, *, create_missing: bool = False
                 "(on a laptop: `pmstream topics ensure --create-missing`)"
             )
     for manager in app.process_managers:
-        faults += _pair_faults(Names(app.name, manager), existing, log)
+        names, keyed = Names(app.name, manager), app.manager(manager).keyed
+        if keyed is None:
+            faults += pair_faults(names, existing, log)
+        else:
+            faults += direct_faults(names, keyed, existing, log)
     return Plan(tuple(create), tuple(differences), tuple(faults))
 
 
 def carry_out(plan: Plan, log: Log) -> None:
     """Makes the topics that are missing. Raises Refused, Unavailable."""
     log.create_topics(plan.create)
-
-
-def records(log: Log, topic: TopicInfo) -> int:
-    """How many offsets the topic holds; markers and aborted records count, too.
-
-    Raises:
-        Unreachable: a partition does not answer.
-    """
-    return sum(end - start for start, end in bounds(log, topic).values())
-
-
-def bounds(log: Log, topic: TopicInfo) -> Mapping[TopicPartition, tuple[int, int]]:
-    """Start and last stable offset of each partition. Raises Unreachable."""
-    found = {}
-    for number in range(topic.partitions):
-        place = TopicPartition(topic.name, number)
-        start, end = log.start(place), log.end(place, stable=True)
-        if start is None or end is None:
-            raise Unreachable(f"{topic.name}-{number} does not answer (no leader): try again")
-        found[place] = (start, max(start, end))
-    return found
 
 
 def _largest_message(
@@ -226,51 +204,3 @@ def _fits(setting: str, wanted: str, found: str | None) -> bool:
     except ValueError:
         return found == wanted
     return difference >= 0 if setting in _AT_LEAST else difference == 0
-
-
-def _pair_faults(names: Names, existing: Mapping[str, TopicInfo], log: Log) -> Iterator[str]:
-    """Inbox and changelog are twins for life."""
-    inbox, changelog = existing.get(names.inbox), existing.get(names.changelog)
-    if inbox and changelog and inbox.partitions != changelog.partitions:
-        yield (
-            f"{inbox.name} has {inbox.partitions} partitions but {changelog.name} has "
-            f"{changelog.partitions}: they must be equal for life; delete the one that was made "
-            "wrongly, or repartition offline"
-        )
-    elif inbox and changelog:
-        yield from _count_faults(inbox, changelog, log)
-    replies = existing.get(names.replies)
-    if inbox and replies and replies.partitions != inbox.partitions:
-        yield (
-            f"{inbox.name} has {inbox.partitions} partitions but {replies.name} has "
-            f"{replies.partitions}: they must be equal; delete {replies.name} and make it anew"
-        )
-    only = inbox or changelog
-    if only and not (inbox and changelog) and records(log, only):
-        missing = names.changelog if inbox else names.inbox
-        yield (
-            f"{only.name} has records but {missing} does not exist: was it deleted? Bring it back "
-            f"from a backup, or delete {only.name} and the groups {names.group('router')} and "
-            f"{names.group('instances')} to start over"
-        )
-
-
-def _count_faults(inbox: TopicInfo, changelog: TopicInfo, log: Log) -> Iterator[str]:
-    """Partitions that were added would take processes away from their state."""
-    tails = {
-        place: (max(start, end - _TAIL_RECORDS), end)
-        for place, (start, end) in bounds(log, changelog).items()
-    }
-    try:
-        latest = {
-            each.partition: load_commit(each.value).partitions
-            for chunk in read_once(log, tails)
-            for each in chunk
-            if each.key == COMMIT_KEY
-        }
-    except PositionLost:
-        return  # purged or made again at this moment: the worker looks again
-    for number, written in latest.items():
-        if written != inbox.partitions:
-            yield other_count(inbox.name, inbox.partitions, number, written)
-            return

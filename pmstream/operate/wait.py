@@ -82,7 +82,9 @@ def handled(
     names = [Names(app.name, name) for name in _chosen(app, process_managers)]
     topics = log.topics()
     place, offset = _event(app, event, topics)
-    watches = {each.process_manager: _watch(log, each, place, offset, topics) for each in names}
+    watches = {
+        each.process_manager: _watch(log, app, each, place, offset, topics) for each in names
+    }
     open_ones = _wait(watches, timeout, clock or SystemClock())
     found = []
     for each in names:
@@ -152,28 +154,36 @@ def _wait(watches: Mapping[str, "_Watch"], timeout: float, clock: Clock) -> dict
 
 def _watch(
     log: Log,
+    app: App,
     names: Names,
     place: TopicPartition,
     offset: int,
     topics: Mapping[str, TopicInfo],
 ) -> "_Watch":
+    group = app.source_group(names.process_manager)
+    if app.manager(names.process_manager).keyed is not None:
+        return _Watch(log, names, group, place, offset, [])
     count = _existing(topics, names.inbox).partitions
     inbox = [TopicPartition(names.inbox, number) for number in range(count)]
-    return _Watch(log, names, place, offset, inbox)
+    return _Watch(log, names, group, place, offset, inbox)
 
 
 class _Watch:
-    """One process manager on its way: past the source position, then past the inbox's ends."""
+    """One process manager on its way: past the source position, then past the inbox's ends.
+
+    In direct mode there is no inbox: past the source position is all.
+    """
 
     def __init__(
         self,
         log: Log,
         names: Names,
+        group: str,
         place: TopicPartition,
         offset: int,
         inbox: list[TopicPartition],
     ) -> None:
-        self._log, self._names = log, names
+        self._log, self._names, self._group = log, names, group
         self._place, self._offset, self._inbox = place, offset, inbox
         self._ends: dict[TopicPartition, int] | None = None
         self._met: dict[TopicPartition, int] = {}
@@ -181,7 +191,7 @@ class _Watch:
     def look(self) -> str:
         """What is still to come; "" once it is handled."""
         if self._ends is None:
-            why = _not_past(self._log, self._names.group("router"), self._place, self._offset)
+            why = _not_past(self._log, self._group, self._place, self._offset)
             # The very ends: the router's transaction may not be marked as committed there yet,
             # although its positions are.
             ends = {} if why else {each: self._log.end(each, stable=False) for each in self._inbox}

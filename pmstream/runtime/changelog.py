@@ -34,7 +34,7 @@ class CommitRecord(Struct, frozen=True, array_like=True, kw_only=True):
     """What a transaction says of its partition.
 
     Attributes:
-        source: the inbox position after it.
+        source: the position after it, in the inbox or the source topic.
         sequence: +1 with every transaction that touches the partition.
         owner: transactional id of the worker that wrote it.
         generation: of the group, when it was written.
@@ -44,6 +44,8 @@ class CommitRecord(Struct, frozen=True, array_like=True, kw_only=True):
         seen: see `Seen`.
         replies: position in the replies; 0 when there are none.
         orders: position in the orders (another issue); 0 so far.
+        source_id: id of the source topic that `source` is a position of, in direct mode.
+        run: records in a row, up to there, that could not be decoded, in direct mode.
     """
 
     format: int = FORMAT
@@ -57,6 +59,8 @@ class CommitRecord(Struct, frozen=True, array_like=True, kw_only=True):
     seen: Seen
     orders: int = 0
     replies: int = 0
+    source_id: str = ""
+    run: int = 0
 
     def matches(self, committed: Committed) -> bool:
         """Whether the group's committed offset was sent in the transaction of this record."""

@@ -41,11 +41,12 @@ class InstancesStage:
         store_flush_interval_s: float,
         told: Told,
     ) -> None:
-        self.topics: Sequence[str] = [setup.names.inbox]
+        self.topics: Sequence[str] = [setup.input]
         self._log, self._takeover, self._told = log, takeover, told
         self._flush_interval = store_flush_interval_s
         self._clock: Clock = setup.clock
         self._purge = Purge(log, setup.clock, setup.inbox_retention_ms)
+        self._is_ours = setup.direct is None
         self._restores = Restores(log, setup, place, takeover, told)
         self._owned: dict[int, Owned] = {}
         confirms = setup.read_reply is not None
@@ -177,7 +178,7 @@ class InstancesStage:
                 # A position may stand before the last marker for ever: silence tells as well.
                 part.inbox_live = True
                 part.replies_live = part.replies_live or self._replies_quiet
-        if now >= owned.purge_at:
+        if now >= owned.purge_at and self._is_ours:
             owned.purge_at = now + PURGE_SECONDS
             purged = self._purge.partition(part.source, part.position)
             if purged:
@@ -192,7 +193,7 @@ class InstancesStage:
         stable = self._log.end(inbox, stable=True)
         end = self._log.end(inbox, stable=False)
         pinned = stable is not None and end is not None and stable < end
-        if pinned and stable == owned.stable:
+        if pinned and stable == owned.stable and self._is_ours:
             self._takeover.inbox(inbox)
         owned.stable = stable if pinned else None
         return stable is not None and end is not None and not pinned

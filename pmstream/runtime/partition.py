@@ -7,7 +7,6 @@ failing, retrying, waiting or parked instance holds back itself only.
 from pmstream.core import engine
 from pmstream.core.engine import Arrived, Due, Halt, Outcome, Step, Take, Waiting
 from pmstream.core.instance import FormatError
-from pmstream.core.messages import reply_headers
 from pmstream.errors import StateNewer
 from pmstream.runtime.changelog import (
     Checkpoint,
@@ -49,6 +48,7 @@ class Partition:
         damaged: what is wrong with the store, once that was seen: nothing here counts any more.
         refused: why this code may not go on here (newer code wrote the state), once that was seen.
         blocked: process UUID of the instance whose full backlog holds the partition back.
+        run: records in a row, up to here, that could not be decoded.
         counts: inputs by outcome, since it runs.
     """
 
@@ -64,15 +64,14 @@ class Partition:
         self.number, self.store, self._setup = number, store, setup
         self.checkpoint, self.position = checkpoint, position
         self.replies = checkpoint.last.replies if checkpoint.last is not None else 0
-        self.source = TopicPartition(setup.names.inbox, number)
+        self.source = TopicPartition(setup.input, number)
         self._queue, self._replies = Queue(position), Queue(self.replies)
         self._overlay = Overlay(store, setup.cache_bytes, setup.idle_ms)
         self._clocked, self._timed = Dues(store, BY_CLOCK_DUE), Dues(store, TIMED_DUE)
         self.inbox_live, self.replies_live = False, setup.read_reply is None
         self.inbox_end, self.replies_end = ends
         self.blocked = self.damaged = self.refused = ""
-        confirms = setup.read_reply is not None
-        self._reply_headers = reply_headers(setup.names.replies, number) if confirms else ()
+        self._reply_headers = setup.reply_headers(number)
         self.counts: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
         self.duplicates = self.odd_replies = 0
         self._forget()
@@ -81,6 +80,7 @@ class Partition:
         """Begins an empty batch."""
         last = self.checkpoint.last
         self._seen: Seen = dict(last.seen) if last is not None else {}
+        self.run = last.run if last is not None else 0
         self.handled = self.size = 0
         self._queue.back()
         self._replies.back()
@@ -140,7 +140,7 @@ class Partition:
         self._unblock()
         while self._queue.left and self._has_room(room):
             record, due = self._queue.head, self._timed.next
-            if due is not None and due <= record.timestamp and self._is_answered():
+            if due is not None and due <= self._setup.time_of(record) and self._is_answered():
                 self._process_due(self._timed, min(record.timestamp, now), now, room)
             if not self._has_room(room) or not self._process_record(record, now):
                 break
@@ -178,11 +178,13 @@ class Partition:
 
     def _process_record(self, record: Record, now: int) -> bool:
         """Handles one record; False when it has to wait where it is."""
-        routed = self._setup.read(record, self.number)
-        if routed is None:
-            return True
+        routed = self._setup.read(record, self.number, self)
+        if isinstance(routed, Halt):
+            self.halt = routed
+            return False
         if isinstance(routed, Out):
             self._out.append(routed)
+        if routed is None or isinstance(routed, Out):
             return True
         source = f"{routed.topic}-{routed.partition}"
         mark = (routed.offset, routed.index)
@@ -260,7 +262,7 @@ class Partition:
         names, number = self._setup.names, self.number
         self._changes = changes = self._overlay.changes()
         seen, replies = self._seen, self._replies.position
-        position = Position(self._queue.position, generation, seen, replies)
+        position = Position(self._queue.position, generation, seen, replies, self.run)
         record = following(self.checkpoint.last, position, self._setup)
         outs = [Out(names.changelog, key, value, (), number) for key, value in changes.items()]
         return Share(self, names.changelog, record, [*self._out, *outs])

@@ -12,6 +12,7 @@ from pmstream.runtime.changelog import Checkpoint, dump_checkpoint, fold, load_c
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Committed, Consumer, Log, Record, TopicPartition
 from pmstream.runtime.log_errors import OffsetPending
+from pmstream.runtime.setup import Direct
 from pmstream.runtime.store import Store
 
 CHUNK_RECORDS = 5_000
@@ -29,6 +30,19 @@ def other_count(inbox: str, partitions: int, number: int, written: int) -> str:
         f"when there were {written}: the count is fixed for life, because processes would be "
         "looked for where their state is not; make both topics anew with the old count from a "
         "backup, or delete them and the groups to start over"
+    )
+
+
+def other_source(place: TopicPartition, written: str, found: str) -> str:
+    """The sentence for state whose position speaks of another topic than the one at hand."""
+    if written and found:
+        what = f"belongs to an earlier topic {place.topic}, which was deleted and made again"
+    else:
+        what = f"was written {'with' if written else 'without'} the option `keyed`"
+    return (
+        f"{place.topic}-{place.partition}: the position in the changelog {what}: its offsets mean "
+        "other events here. Put it back as it was; or give the process manager a new name, or "
+        "delete its topics and groups, to start over"
     )
 
 
@@ -50,6 +64,7 @@ class Restore:
         store: open; emptied when it is too old to be caught up.
         delete_retention_ms: how long the changelog keeps tombstones.
         stall_timeout_ms: without progress for this long, it gives up with a named error.
+        direct: the source topic that `source` is of, if it is no inbox.
 
     Attributes:
         checkpoint: how far the store has come.
@@ -66,10 +81,12 @@ class Restore:
         clock: Clock,
         delete_retention_ms: int,
         stall_timeout_ms: int,
+        direct: Direct | None = None,
     ) -> None:
         self.source, self.changelog, self._store, self._clock = source, changelog, store, clock
         self._retention, self._stall_seconds = delete_retention_ms, stall_timeout_ms / 1000
         self.checkpoint = load_checkpoint(store.checkpoint())
+        self._direct = direct
         self.position = 0
         self.records = 0
         self.emptied = ""
@@ -112,8 +129,8 @@ class Restore:
         if max(read_to or 0, self.checkpoint.next) < self._target:
             idle = self._clock.monotonic() - self._progress
             return self._stalled() if idle > _PATIENCE_SECONDS else Verdict.GOING_ON
-        if committed is None:
-            return self._without_committed(log)
+        if committed is None or self._is_start(committed):
+            return self._from_record(log, committed)
         return self._mismatch(committed)
 
     def apply(self, records: Sequence[Record]) -> None:
@@ -174,13 +191,34 @@ class Restore:
         self.position = position
         return Verdict.DONE
 
-    def _without_committed(self, log: Log) -> Verdict:
-        """No group offset: it expired (the commit record knows), or nothing ever ran."""
+    def _from_record(self, log: Log, start: Committed | None) -> Verdict:
+        """No worker's group offset: it expired (the commit record knows), or nothing ever ran.
+
+        A source topic begins where `topics ensure` said; an inbox at its beginning.
+        """
         if not self.checkpoint.whole:  # frozen since it asked: somebody commits by now
             return self._mismatch(Committed(0))
         last = self.checkpoint.last
-        position = last.source if last is not None else log.start(self.source)
+        if last is not None:
+            return self._done(last.source)
+        if start is not None:
+            return self._done(start.position)
+        if self._direct is not None:
+            return self._without_start()
+        position = log.start(self.source)
         return Verdict.GOING_ON if position is None else self._done(position)
+
+    def _is_start(self, committed: Committed) -> bool:
+        return self._direct is not None and self._direct.is_start(committed.metadata)
+
+    def _without_start(self) -> Verdict:
+        if self.doubt():  # a coordinator that is loading may say "none"
+            return Verdict.GOING_ON
+        raise Stopped(
+            f"the group has no position in {self.source.topic}-{self.source.partition}, and there "
+            "is no state: run `pmstream topics ensure` to set where to start (if this process "
+            "manager ran before, its positions have expired)"
+        )
 
     def doubt(self) -> bool:
         """Asks for the committed position again; False once that has not helped for a while.

@@ -13,7 +13,7 @@ from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Consumer, Log, Reader, Record, TopicPartition
 from pmstream.runtime.log_errors import Again, PositionLost, Unavailable
 from pmstream.runtime.partition import Partition
-from pmstream.runtime.restore import CHUNK_RECORDS, Restore, Verdict, other_count
+from pmstream.runtime.restore import CHUNK_RECORDS, Restore, Verdict, other_count, other_source
 from pmstream.runtime.setup import Setup
 from pmstream.runtime.store import Caches, Store, StoreCorrupt
 from pmstream.runtime.takeover import Takeover
@@ -111,7 +111,13 @@ class Restores:
             self._reader = None
 
     def _open(self, owned: Owned) -> None:
-        number = owned.number
+        number, count = owned.number, self._setup.partitions
+        if number >= count:
+            raise Stopped(
+                f"{self._setup.input} has grown to {number + 1} partitions or more, the changelog "
+                f"has {count}: the count is fixed for life, because processes would be looked for "
+                "where their state is not; `pmstream topics check` tells more"
+            )
         if owned.store is None:
             folder = self._place.directory / str(number)
             owned.store = Store(folder, self._place.identity, self._caches)
@@ -119,12 +125,13 @@ class Restores:
                 self._told("store emptied", number, owned.store.wiped)
         names = self._setup.names
         owned.restore = Restore(
-            TopicPartition(names.inbox, number),
+            TopicPartition(self._setup.input, number),
             TopicPartition(names.changelog, number),
             owned.store,
             self._clock,
             self._place.delete_retention_ms,
             self._place.stall_timeout_ms,
+            self._setup.direct,
         )
         self._reading.discard(number)
 
@@ -178,6 +185,9 @@ class Restores:
 
     def _run(self, owned: Owned, restore: Restore, consumer: Consumer) -> bool:
         source, store = restore.source, owned.store
+        last, partitions = restore.checkpoint.last, self._setup.partitions
+        if last is not None and last.source_id != self._setup.source_id:
+            raise Stopped(other_source(source, last.source_id, self._setup.source_id))
         start = self._log.start(source)
         if start is not None and start > restore.position:
             if restore.doubt():
@@ -187,7 +197,6 @@ class Restores:
                 f"retained, the log starts at {start}: events are missing; state is kept; decide "
                 "what they were, then set the group's position"
             )
-        last, partitions = restore.checkpoint.last, self._setup.partitions
         if last is not None and last.partitions != partitions:
             raise ConfigurationError(
                 other_count(source.topic, partitions, owned.number, last.partitions)

@@ -8,25 +8,25 @@ from pmstream.app import App, Names
 from pmstream.config import Settings
 from pmstream.core import process
 from pmstream.core.durations import milliseconds
-from pmstream.core.messages import Routed
 from pmstream.core.process import CONFIRM, Callbacks, ProcessManager
 from pmstream.errors import ConfigurationError, Stopped, Undecodable
 from pmstream.runtime import router
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.commit import Out, Probe
+from pmstream.runtime.commit import Probe
+from pmstream.runtime.direct import Found, direct_reader
 from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import read_inbox, where
 from pmstream.runtime.instances import InstancesStage
-from pmstream.runtime.intake import Intake, Rules, dead_letter
+from pmstream.runtime.intake import Counted, Intake, Rules, dead_letter
 from pmstream.runtime.log import Log, Record, TopicInfo
 from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.observer import Observer
 from pmstream.runtime.replies import reply_reader
 from pmstream.runtime.restores import Place, Told
 from pmstream.runtime.router import RouterStage
-from pmstream.runtime.setup import Setup
-from pmstream.runtime.sources import Positions
+from pmstream.runtime.setup import Direct, Setup
+from pmstream.runtime.sources import Positions, load_note
 from pmstream.runtime.stage import Stage
 from pmstream.runtime.takeover import Takeover
 from pmstream.runtime.worker import Identity, Worker
@@ -68,6 +68,11 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
     takeover = Takeover(log, clock, identity.transactional_id)
     topics = log.topics()
     stage: Stage
+    if role not in app.roles(process_manager):
+        raise ConfigurationError(
+            f"{process_manager} reads {app.manager(process_manager).keyed} itself: it has no "
+            f"{role}, start the role {INSTANCES} only"
+        )
     if role == ROUTER:
         _needed(topics, names, names.inbox, names.dead_letters, *app.events)
         setup = _router_setup(app, names, identity.transactional_id, topics, told)
@@ -75,10 +80,11 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
         stage = RouterStage(setup, positions, told)
     else:
         _needed(topics, names, *_instances_topics(app, names))
-        place = _place(names, name, log, topics, settings)
+        manager = app.manager(process_manager)
+        place = _place(names, name, log, topics, settings, manager.keyed or names.inbox)
         stage = InstancesStage(
             log,
-            _partition_setup(app, names, identity.transactional_id, topics, settings, clock, told),
+            _partition_setup(app, names, identity.transactional_id, log, settings, clock, told),
             place,
             takeover,
             settings.store_flush_interval_s,
@@ -97,8 +103,9 @@ def _needed(topics: dict[str, TopicInfo], names: Names, *wanted: str) -> None:
 
 
 def _instances_topics(app: App, names: Names) -> list[str]:
-    own = [names.inbox, names.changelog, names.dead_letters]
-    if app.manager(names.process_manager).dispatch == CONFIRM:
+    manager = app.manager(names.process_manager)
+    own = [manager.keyed or names.inbox, names.changelog, names.dead_letters]
+    if manager.dispatch == CONFIRM:
         own.append(names.replies)
     return [*own, *app.commands]
 
@@ -148,15 +155,21 @@ def _partition_setup(
     app: App,
     names: Names,
     owner: str,
-    topics: dict[str, TopicInfo],
+    log: Log,
     settings: Settings,
     clock: Clock,
     told: Told,
 ) -> Setup:
     manager = app.manager(names.process_manager)
-    partitions = topics[names.inbox].partitions
+    topics = log.topics()
+    partitions = topics[names.changelog].partitions
     callbacks, guard, observer = _watched(app, manager, told)
     confirms, idle = manager.dispatch == CONFIRM, manager.idle_timeout
+    direct, read = None, _reader(names, partitions, clock)
+    if manager.keyed is not None:
+        direct = _direct(log, topics[manager.keyed])
+        intake = _intake(app, names, callbacks, guard)
+        read = direct_reader(intake, partitions, clock)
     return Setup(
         names=names,
         callbacks=callbacks,
@@ -165,7 +178,8 @@ def _partition_setup(
         read_reply=reply_reader(names.replies, partitions) if confirms else None,
         idle_ms=None if idle is None else milliseconds(idle, "idle_timeout"),
         coder=Codec(app, max_message_bytes=settings.max_message_bytes),
-        read=_reader(names, partitions, clock),
+        direct=direct,
+        read=read,
         clock=clock,
         owner=owner,
         version=_version(),
@@ -177,10 +191,24 @@ def _partition_setup(
     )
 
 
+def _direct(log: Log, topic: TopicInfo) -> Direct:
+    def is_start(text: str) -> bool:
+        note = load_note(text)
+        return note is not None and note.topic_id == topic.id
+
+    stamped = log.config(topic.name).get("message.timestamp.type") == "LogAppendTime"
+    return Direct(topic=topic.name, id=topic.id, is_start=is_start, in_order=stamped)
+
+
 def _place(
-    names: Names, name: str, log: Log, topics: dict[str, TopicInfo], settings: Settings
+    names: Names,
+    name: str,
+    log: Log,
+    topics: dict[str, TopicInfo],
+    settings: Settings,
+    input: str,
 ) -> Place:
-    inbox, changelog = topics[names.inbox], topics[names.changelog]
+    inbox, changelog = topics[input], topics[names.changelog]
     replies = topics.get(names.replies)
     if replies is not None and replies.partitions != inbox.partitions:
         raise ConfigurationError(
@@ -191,7 +219,8 @@ def _place(
         raise ConfigurationError(
             f"{inbox.name} has {inbox.partitions} partitions but {changelog.name} has "
             f"{changelog.partitions}: they must be equal for life; delete the one that was made "
-            "wrongly, or repartition offline"
+            "wrongly, or repartition offline; a source topic of direct mode that grew: leave "
+            "`keyed` out and give the process manager a new name"
         )
     retention = log.config(changelog.name).get("delete.retention.ms", "86400000")
     return Place(
@@ -202,12 +231,10 @@ def _place(
     )
 
 
-def _reader(
-    names: Names, partitions: int, clock: Clock
-) -> Callable[[Record, int], Routed | Out | None]:
+def _reader(names: Names, partitions: int, clock: Clock) -> Callable[[Record, int, Counted], Found]:
     """How an instances worker reads its inbox: what no router wrote is a dead letter."""
 
-    def read(record: Record, number: int) -> Routed | Out | None:
+    def read(record: Record, number: int, _counted: Counted) -> Found:
         try:
             routed = read_inbox(record)
         except Undecodable as error:

@@ -6,14 +6,31 @@ from msgspec import Struct
 
 from pmstream.app import Names
 from pmstream.core.engine import Coder
-from pmstream.core.messages import Routed
+from pmstream.core.messages import Headers, reply_headers
 from pmstream.core.process import Callbacks
 from pmstream.runtime.clock import Clock
-from pmstream.runtime.commit import Out
+from pmstream.runtime.direct import Found
 from pmstream.runtime.guard import Guard
+from pmstream.runtime.intake import Counted
 from pmstream.runtime.log import Record
 from pmstream.runtime.observer import Observer
 from pmstream.runtime.replies import ReadReply
+
+
+class Direct(Struct, frozen=True, kw_only=True):
+    """A source topic that the instances worker reads itself, without router and inbox.
+
+    Attributes:
+        topic: its name.
+        id: another id is another topic of the same name.
+        is_start: whether a position's text is that of `topics ensure`, for this very topic.
+        in_order: whether its timestamps are the broker's, and so never go back.
+    """
+
+    topic: str
+    id: str
+    is_start: Callable[[str], bool]
+    in_order: bool
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -23,7 +40,8 @@ class Setup(Struct, frozen=True, kw_only=True):
         names: topics and groups of the process manager.
         callbacks: of the process manager.
         coder: the bytes of messages.
-        read: an inbox record of a partition; an Out is a dead letter, None is nothing.
+        direct: the source topic that is read instead of an inbox, if so.
+        read: a record of a partition, see `Found`.
         read_reply: a record of the replies; None when commands are not confirmed.
         guard: interrupts the author's code; None without `event_timeout`.
         observer: tells listeners of each try; None when the app has none.
@@ -41,7 +59,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     names: Names
     callbacks: Callbacks
     coder: Coder
-    read: Callable[[Record, int], Routed | Out | None]
+    direct: Direct | None
+    read: Callable[[Record, int, Counted], Found]
     read_reply: Callable[[Record, int], ReadReply] | None
     guard: Guard | None
     observer: Observer | None
@@ -54,3 +73,21 @@ class Setup(Struct, frozen=True, kw_only=True):
     cache_bytes: int
     idle_ms: int | None
     inbox_retention_ms: int
+
+    @property
+    def input(self) -> str:
+        """The topic whose partitions the worker owns."""
+        return self.names.inbox if self.direct is None else self.direct.topic
+
+    def time_of(self, record: Record) -> int:
+        """Until when all inputs stand before the record; 0 when its timestamp does not tell."""
+        return record.timestamp if self.direct is None or self.direct.in_order else 0
+
+    def reply_headers(self, number: int) -> Headers:
+        """What asks for replies to the commands of a partition; none when there are none."""
+        return () if self.read_reply is None else reply_headers(self.names.replies, number)
+
+    @property
+    def source_id(self) -> str:
+        """Id of that topic if it is not ours, else ""."""
+        return "" if self.direct is None else self.direct.id

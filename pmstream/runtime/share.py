@@ -28,6 +28,7 @@ class Position(Struct, frozen=True):
     generation: int
     seen: Seen
     replies: int
+    run: int
 
 
 def following(last: CommitRecord | None, position: Position, setup: Setup) -> CommitRecord:
@@ -42,6 +43,8 @@ def following(last: CommitRecord | None, position: Position, setup: Setup) -> Co
         time=setup.clock.now(),
         seen=position.seen,
         replies=position.replies,
+        source_id=setup.source_id,
+        run=position.run,
     )
 
 

@@ -69,6 +69,11 @@ class Running:
     ) -> None:
         self.log, self._clock = self._world()
         self._app, self._codec = app, Codec(app)
+        if any(manager.keyed for manager in app.process_managers.values()):
+            raise ConfigurationError(
+                "run() and chaos() write events without keys: give them the app without the option "
+                "keyed; what the process manager does is the same"
+            )
         self._settings = Settings(
             **{"state_dir": directory, "inbox_partitions": PARTITIONS, **settings}
         )

@@ -183,8 +183,8 @@ def test_records_of_our_own_topics_are_shown(pmstream: Pmstream, bank: MemoryLog
 
 
 def bank_records(log: MemoryLog) -> list[bytes | None]:
+    from pmstream.operate.bounds import bounds
     from pmstream.operate.reading import read_once
-    from pmstream.operate.topics import bounds
 
     found = read_once(log, bounds(log, log.topics()[TOPIC]))
     return [record.value for records in found for record in records]

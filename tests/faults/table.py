@@ -60,7 +60,6 @@ NOT_YET: dict[tuple[int, str], str] = {}
 
 PARTLY: dict[int, str] = {
     37: "the deliberate replay: there is no such order yet",
-    38: "direct mode: there is only the inbox so far",
     39: "a missing ACL: the embedded Kafka has no authorizer",
     43: "orders: there are none yet; replies are a handful of damaged ones, not thousands",
     45: "`start_from` is the tools' (tests/operate), the runtime knows positions only",

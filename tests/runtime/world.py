@@ -124,7 +124,7 @@ class World:
         log: any log.
         directory: for the stores.
         clock: the log's.
-        partitions: of the inbox.
+        partitions: of the inbox, or of a source topic that is read directly.
         app: see `make_app`.
         settings: overrides of Settings.
     """

@@ -1,0 +1,84 @@
+"""A source topic that is keyed by process UUID already: read without a router, and verified.
+
+Rule: every record shows that its producer places keys as this process manager assumes; the first
+that does not stops it, because from there on one process may be in two partitions (ADR 8).
+"""
+
+from collections.abc import Callable
+
+from pmstream.core.engine import Halt
+from pmstream.core.messages import Routed
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.commit import Out
+from pmstream.runtime.inbox import own_headers, where
+from pmstream.runtime.intake import Counted, Intake
+from pmstream.runtime.log import Record
+from pmstream.runtime.murmur2 import murmur2_partition
+
+Found = Routed | Out | Halt | None
+"""An input of an instance, a dead letter, why the process manager is to stop, or nothing."""
+
+_SHOWN_BYTES = 80
+
+
+def direct_reader(
+    intake: Intake, partitions: int, clock: Clock
+) -> Callable[[Record, int, Counted], Found]:
+    """How an instances worker reads a source topic."""
+
+    def read(record: Record, number: int, counted: Counted) -> Found:
+        wrong = _misplaced(record, number, partitions)
+        if wrong is not None:
+            return wrong
+        found = intake.take(record, counted, clock.now())
+        if found is None or isinstance(found, Out | Halt):
+            return found
+        (uuid, *more), value = found.ids, record.value
+        if more or uuid.encode() != record.key:
+            return _misrouted(record, found.ids)
+        assert found.route is not None, "an event that goes nowhere"
+        assert value is not None, "a tombstone that goes somewhere"
+        return Routed(
+            process_uuid=uuid,
+            route=found.route,
+            value=value,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            index=0,
+            timestamp=record.timestamp,
+            headers=own_headers(record.headers),
+            hold=found.hold,
+        )
+
+    return read
+
+
+def _misplaced(record: Record, number: int, partitions: int) -> Halt | None:
+    """Why a record's partition is not its key's."""
+    if record.key is None:
+        return Halt(
+            f"{where(record)} has no key: keyed={record.topic!r} says that each record's key is "
+            "its process UUID; leave keyed out, and a router sorts the events"
+        )
+    belongs = murmur2_partition(record.key, partitions)
+    if belongs == number:
+        return None
+    return Halt(
+        f"{where(record)} has key {record.key[:_SHOWN_BYTES]!r}, which belongs into partition "
+        f"{belongs} of {partitions} by murmur2, the partitioner of Java clients: its producer uses "
+        "another one (librdkafka's default is consistent_random, a CRC32), or another partition "
+        f"count. With keyed={record.topic!r} each of its producers needs murmur2 (librdkafka: "
+        "partitioner=murmur2_random), and the topic must be written anew; or leave keyed out, and "
+        "a router sorts the events"
+    )
+
+
+def _misrouted(record: Record, ids: list[str]) -> Halt:
+    key = (record.key or b"")[:_SHOWN_BYTES]
+    what = f"process {ids[0]!r}" if len(ids) == 1 else f"{len(ids)} processes"
+    return Halt(
+        f"{where(record)} has key {key!r}, but interested() sends it to {what}: with "
+        f"keyed={record.topic!r} an event concerns the process that is its key, and no other; "
+        "correct interested(), or leave keyed out, and a router sorts the events"
+    )
