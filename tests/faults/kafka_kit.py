@@ -64,6 +64,7 @@ class KafkaWorld(World):
         directory: for stores.
         partitions: of the inbox.
         options: of the log: timeouts, properties.
+        direct: whether the source topic is read without a router.
         settings: overrides of Settings.
     """
 
@@ -74,12 +75,16 @@ class KafkaWorld(World):
         partitions: int = 2,
         options: Mapping[str, Any] | None = None,
         manager: Mapping[str, Any] | None = None,
+        *,
+        direct: bool = False,
         **settings: Any,
     ) -> None:
         self.servers, self.directory = servers, directory
         self.options: dict[str, Any] = {"session_timeout_ms": 6_000, **(options or {})}
         self.app_name = f"w{time.time_ns()}"
         self.given_settings, self.given_manager = settings, dict(manager or {})
+        if direct:
+            self.given_manager["keyed"] = f"{self.app_name}.events"
         self.children: list[Child] = []
         self.admin = AdminClient({"bootstrap.servers": servers})
         super().__init__(
