@@ -170,6 +170,17 @@ def test_all_faults_of_a_json_type_are_told_at_once() -> None:
             {"process_managers": [Orders(start_from={"order": {0: 5}})]},
             "orders: start_from names order, which is no source topic; those are orders",
         ),
+        (
+            {"process_managers": [Orders(keyed="order")]},
+            "orders: keyed is 'order', which is no source topic; those are orders",
+        ),
+        (
+            {
+                "events": {"orders": [Placed], "more": [Placed]},
+                "process_managers": [Orders(keyed="orders")],
+            },
+            "orders: keyed is 'orders', but the app has more source topics (orders, more)",
+        ),
     ],
 )
 def test_a_fault_is_found_alone(changes: dict[str, Any], words: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct, structs
 
 from pmstream import App, ProcessManager, Topic, failure, routing, timers
-from pmstream.errors import CommandRejected, Stopped
+from pmstream.errors import CommandRejected, ConfigurationError, Stopped
 from pmstream.examples.messages import (
     DepositMoney,
     MoneyDeposited,
@@ -17,7 +17,7 @@ from pmstream.examples.messages import (
     MoneyWithdrawn,
     WithdrawMoney,
 )
-from pmstream.examples.transfer import Transfer, app
+from pmstream.examples.transfer import Transfer, TransferMoney, app
 from pmstream.runtime.commit import STEPS
 from pmstream.testing import SILENT, Rejected, Running, run
 
@@ -224,3 +224,15 @@ def test_the_plugin_gives_a_factory_that_closes(pm_run: Any, tmp_path: Path) -> 
     assert len(first.commands()) == 2
     assert len(second.commands()) == 1
     assert {each.name for each in tmp_path.iterdir()} == {"pm-0", "pm-1"}
+
+
+def test_an_app_in_direct_mode_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    keyed = App(
+        name="direct",
+        schemas=app.schemas,
+        events={"bank.transfers": app.events["bank.transfers"]},
+        commands=app.commands,
+        process_managers=[TransferMoney(keyed="bank.transfers")],
+    )
+    with pytest.raises(ConfigurationError, match="give them the app without the option keyed"):
+        Running(keyed, tmp_path)
