@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pmstream.core.engine import Routing
+from pmstream.core.routing import Route
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.operate import topics
 from pmstream.operate.wait import Verdict, handled
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import STEPS
+from pmstream.runtime.inbox import inbox_headers
 from pmstream.runtime.intake import BREAKER_RUN
 from pmstream.runtime.log import TopicPartition, TopicSpec
 from pmstream.runtime.memory import MemoryLog
@@ -22,7 +26,7 @@ from tests.runtime.kill import Killed, kill_at
 from tests.runtime.world import SOURCE, Happened, World, make_app
 
 
-def make(log: MemoryLog, path: Path, clock: VirtualClock, **options: object) -> Direct:
+def make(log: MemoryLog, path: Path, clock: VirtualClock, **options: Any) -> Direct:
     app = make_app(keyed=SOURCE, **options)
     return Direct(log, path, clock, 3, app, inbox_partitions=3, max_batch_records=5)
 
@@ -130,6 +134,26 @@ def test_headers_of_pmstream_mean_nothing_in_a_source_topic(
     world.settle(lambda: bool(world.commands()))
     assert world.counts("a") == expected(1)
     assert world.counts("b") == []
+
+
+def test_nobody_is_ended_because_of_what_stands_in_a_source(
+    world: Direct, clock: VirtualClock, log: MemoryLog
+) -> None:
+    """An open transaction of its producer hides the source: it alone may end that."""
+    warm(world)
+    event = Happened(process="a", what="go", n=10)
+    told = Routing(Route.START, ["a"])
+    foreign = log.producer("foreign")
+    foreign.begin()
+    value = world.codec.encode_event(SOURCE, event)
+    headers = inbox_headers(world.read(SOURCE)[0], told, 0, "foreign")
+    foreign.produce(SOURCE, value, b"a", headers)
+    foreign.flush(1)
+    for _ in range(10):
+        clock.advance(2)
+        world.turn(3)
+    foreign.commit(1)
+    world.settle(lambda: world.counts("a") == expected(11))
 
 
 def test_what_cannot_be_decoded_is_a_dead_letter_and_a_run_of_it_stops_also_over_restarts(
