@@ -125,7 +125,7 @@ def test_stop_stops_the_process_manager(play: Play) -> None:
 
 def test_an_illegal_answer_stops_with_the_original_error(play: Play) -> None:
     run = Refusing("retry").run(play)
-    with pytest.raises(Stopped, match="CommandRejected.*answered str"):
+    with pytest.raises(Stopped, match=r"CommandRejected.*answered str"):
         run.settle()
 
 
