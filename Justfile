@@ -35,6 +35,11 @@ test *args: lint types imports
 @kafka *args:
     pytest -m kafka "$@"
 
+# Commanded's behaviours one by one, in memory and on the embedded Kafka, as a table
+[no-exit-message]
+conformance *args:
+    @pytest -p tests.conformance.table -p no:randomly tests/conformance "$@"
+
 # About an hour of what the other recipes only sample: every part ends with its figures
 [no-exit-message]
 soak: && mutations

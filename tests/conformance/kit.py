@@ -82,7 +82,8 @@ class Scripted(ProcessManager[Memo]):
 
     Args:
         route: instead of `interested`.
-        handle, apply, error, after: instead of the others.
+        handle, apply, after: instead of the others.
+        error: instead of `error`, or what it always answers.
         options: of the process manager.
     """
 
@@ -95,7 +96,7 @@ class Scripted(ProcessManager[Memo]):
         route: Callable[..., Any] | None = None,
         handle: Callable[..., Any] | None = None,
         apply: Callable[..., Any] | None = None,
-        error: Callable[..., Any] | None = None,
+        error: Any = None,
         after: Callable[..., Any] | None = None,
         **options: Any,
     ) -> None:
@@ -130,9 +131,9 @@ class Scripted(ProcessManager[Memo]):
 
     def error(self, error: Exception, failed: Any, context: Any) -> Any:
         self.calls.append("error")
-        if self._error is not None:
-            return _call(self._error, error, failed, context)
-        return super().error(error, failed, context)
+        if self._error is None:
+            return super().error(error, failed, context)
+        return _call(self._error, error, failed, context) if callable(self._error) else self._error
 
     def after_command(self, state: Memo, command: Any, metadata: Any) -> Any:
         self.calls.append("after_command")

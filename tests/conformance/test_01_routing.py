@@ -203,7 +203,7 @@ def test_of_several_processes_only_the_strict_ones_that_are_missing_fail(play: P
             return routing.Start(event.id)
         return routing.ContinueExisting(event.id.split("+"))
 
-    run = play(Scripted(route=route, error=lambda _error: failure.Skip()))
+    run = play(Scripted(route=route, error=failure.Skip()))
     run.produce(Opened("a", 1))
     run.settle()
     run.produce(Changed("a+b", 2))

@@ -64,7 +64,7 @@ def test_it_is_told_of_replacements_and_not_of_what_was_skipped(play: Play) -> N
     told: list[Any] = []
     manager = Scripted(
         handle=lambda: [FIRST, SECOND],
-        error=lambda: failure.ContinueWith([Undo("a", 1)]),
+        error=failure.ContinueWith([Undo("a", 1)]),
         after=lambda _state, command: told.append(command),
         dispatch="confirm",
     )
