@@ -24,7 +24,7 @@ from pmstream.operate.changelog import fold
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.instances import InstancesStage
-from pmstream.runtime.log import Headers, Log, Record, TopicPartition
+from pmstream.runtime.log import Headers, Record, TopicPartition
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import ROLES, ROUTER, make_worker
 from pmstream.runtime.store import instance_key
@@ -67,6 +67,7 @@ class Running:
     def __init__(
         self, app: App, directory: Path, service: Service | None = None, **settings: Any
     ) -> None:
+        self.log: MemoryLog
         self.log, self._clock = self._world()
         self._app, self._codec = app, Codec(app)
         if any(manager.keyed for manager in app.process_managers.values()):
@@ -151,7 +152,6 @@ class Running:
             self._end(manager, kill=False)
             group = Names(self._app.name, manager).group(ROUTER)
             for member in self.log.members(group):
-                assert isinstance(self.log, MemoryLog), "only there sessions end when they are told"
                 self.log.lose(group, member)
             known = self.log.last_committed(group, self._places(*self._app.events))
             origin = {place: each._replace(position=0) for place, each in known.items()}
@@ -202,7 +202,7 @@ class Running:
 
     # How it works
 
-    def _world(self) -> tuple[Log, Any]:
+    def _world(self) -> tuple[Any, Any]:
         clock = _Still()
         return MemoryLog(clock), clock
 

@@ -10,7 +10,7 @@ from pmstream import ProcessManager
 from pmstream.config import Settings
 from pmstream.core.starting import StartFrom
 from pmstream.errors import ConfigurationError, Stopped
-from pmstream.operate import starts, topics
+from pmstream.operate import bounds, starts, topics
 from pmstream.operate.wait import Verdict, handled
 from pmstream.runtime.clock import SystemClock, VirtualClock
 from pmstream.runtime.codec import Codec
@@ -53,7 +53,7 @@ def started(tmp_path: Path, start_from: StartFrom) -> list[int]:
     for each in workers:
         each.close()
     reader = log.reader()
-    reader.assign(dict.fromkeys(topics.bounds(log, log.topics()["conformance.commands"]), 0))
+    reader.assign(dict.fromkeys(bounds.bounds(log, log.topics()["conformance.commands"]), 0))
     found = [
         codec.decode(record.topic, record.value or b"", record.headers).n
         for record in reader.read(100, 0)
@@ -170,14 +170,14 @@ def test_the_same_process_manager_runs_for_two_tenants_in_one_cluster(tmp_path: 
         each.close()
 
     known = log.topics()
-    written = [topics.records(log, known[f"{tenant}.commands"]) for tenant in ("acme", "umbrella")]
+    written = [bounds.records(log, known[f"{tenant}.commands"]) for tenant in ("acme", "umbrella")]
     assert written[0] > written[1] == 0
 
 
 def test_a_topic_without_a_start_is_refused_with_the_remedy(play: Play) -> None:
     run = play(Scripted())
     run._end("pm", kill=False)
-    run.log.forget_positions("conformance.pm.router")  # type: ignore[attr-defined]
+    run.log.forget_positions("conformance.pm.router")
     run._start("pm")
     with pytest.raises(Stopped, match="topics ensure"):
         run.settle()
