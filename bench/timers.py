@@ -53,11 +53,11 @@ class Clockwork(ProcessManager[Nothing]):
     name = "clockwork"
     state = Nothing
 
-    def interested(self, event: Opened) -> routing.Answer:  # type: ignore[override]
+    def interested(self, event: Opened) -> routing.Answer:
         """One instance for each event."""
         return routing.Start(event.id)
 
-    def handle(self, state: Nothing, event: Any, metadata: Any) -> Any:  # type: ignore[override]
+    def handle(self, state: Nothing, event: Any, metadata: Any) -> Any:
         """Timers, or a command for one that fired."""
         if isinstance(event, TimerFired):
             return Fired(metadata.process_uuid, int(event.name), round(event.due.timestamp() * 1e3))
@@ -143,7 +143,7 @@ def main() -> None:
                 say(f"{seen.fired} fired; the second worker is killed")
                 stage.kill(second)
                 killed = True
-            return seen.fired >= given.timers
+            return bool(seen.fired >= given.timers)
 
         await_all(turn, DEADLINE_SECONDS, f"only {seen.fired} of {given.timers} fired")
         seconds = time.time() - began

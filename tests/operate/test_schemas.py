@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from pmstream import App
 from pmstream.errors import ConfigurationError
-from pmstream.examples import messages
+from pmstream.examples import fulfilment, messages, shop_messages
 from pmstream.examples.transfer import app
 from pmstream.operate import schemas
 from pmstream.runtime.codec import Codec
@@ -62,13 +63,19 @@ def awkward(tmp_path: Path) -> Path:
     return zoo.write(tmp_path / "avro", {"zoo.Awkward": AWKWARD})
 
 
-def test_the_example_is_in_step_with_its_schemas() -> None:
-    out = Path(messages.__file__)
+@pytest.mark.parametrize(
+    ("module", "namespace", "its_app"),
+    [(messages, "bank", app), (shop_messages, "shop", fulfilment.app)],
+    ids=["bank", "shop"],
+)
+def test_the_examples_are_in_step_with_their_schemas(
+    module: ModuleType, namespace: str, its_app: App
+) -> None:
+    out = Path(str(module.__file__))
 
-    assert schemas.difference(ROOT / "avro", out) == ""
-    assert schemas.generate(ROOT / "avro", out) is False
-    assert schemas.check(app) == []
-    assert schemas.check(messages, ROOT / "avro") == []
+    assert schemas.difference(ROOT / "avro", out, namespace) == ""
+    assert schemas.generate(ROOT / "avro", out, namespace) is False
+    assert schemas.check(its_app) == []
 
 
 @pytest.mark.parametrize("which", ["folder", "awkward"])
