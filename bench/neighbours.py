@@ -1,4 +1,4 @@
-"""One instance among 10 000 retries, is parked, or waits for a reply: how long do others wait?
+"""How long neighbours wait while one of 10 000 instances retries, is parked or waits for a reply.
 
     python -m bench.neighbours --rounds 6
 

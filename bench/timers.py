@@ -1,4 +1,4 @@
-"""A million timers, a rebalance while they fire, and a kill: each fires once; how late?
+"""Whether a million timers fire once each, and how late, through a rebalance and a kill.
 
     python -m bench.timers --timers 1000000
 
