@@ -77,7 +77,13 @@ class Encoder:
             message = msgspec.convert(raw, self._type)
             unknown = sorted(raw.keys() - self._fields)
             value = self._codec.encode_event(self._topic, message)
-        except (msgspec.MsgspecError, MessageInvalid, CommandInvalid, AttributeError) as error:
+        except (
+            msgspec.MsgspecError,
+            MessageInvalid,
+            CommandInvalid,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise ConfigurationError(f"it is no {self._type.__name__}: {error}") from error
         if unknown:
             raise ConfigurationError(

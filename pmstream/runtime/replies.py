@@ -48,5 +48,5 @@ def _reason(value: bytes | None) -> Any:
         return None
     try:
         return msgspec.json.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return value.decode(errors="replace")

@@ -61,7 +61,7 @@ NOT_YET: dict[tuple[int, str], str] = {}
 PARTLY: dict[int, str] = {
     37: "the deliberate replay: there is no such order yet",
     39: "a missing ACL: the embedded Kafka has no authorizer",
-    43: "orders: there are none yet; replies are a handful of damaged ones, not thousands",
+    43: "orders: there are none yet",
     45: "`start_from` is the tools' (tests/operate), the runtime knows positions only",
     46: "an operator's release: there are no orders yet; the reply in memory only",
 }
