@@ -115,7 +115,8 @@ class KafkaLog(KafkaAdmin):
         else:
             settings["partition.assignment.strategy"] = "cooperative-sticky"
             settings["session.timeout.ms"] = self._session_timeout_ms
-            settings["heartbeat.interval.ms"] = max(1, self._session_timeout_ms // 6)
+            # A takeover waits for the next heartbeat of those who live: at most a twelfth more.
+            settings["heartbeat.interval.ms"] = max(1, self._session_timeout_ms // 12)
             if member is not None:
                 settings["group.instance.id"] = member
         return KafkaConsumer(settings, f"member {member or 'without a name'} of group {group}")
