@@ -30,7 +30,7 @@ from pmstream.runtime.roles import ROLES, ROUTER, make_worker
 from pmstream.runtime.store import instance_key
 from pmstream.runtime.worker import Worker
 from pmstream.testing.killed import Killed, leave_as_killed
-from pmstream.testing.services import Service, Services
+from pmstream.testing.services import Service, Services, flush
 
 PARTITIONS = 3
 """Of every topic of a run."""
@@ -105,7 +105,7 @@ class Running:
             of_type = self._codec.event_headers(where, type(event))
             value = self._codec.encode_event(where, event)
             writer.produce(where, value, None, (*of_type, *headers), 0)
-        writer.flush(1)
+        flush(writer)
 
     def reply(self, command: Any, *, accepted: bool = True, reason: Any = None) -> None:
         """Answers the last such command, as its service would; with a reason if it is rejected."""

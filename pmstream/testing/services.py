@@ -1,5 +1,6 @@
 """The services of a run in memory: they see the commands, do them, and answer."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,7 +8,8 @@ from msgspec import Struct
 
 from pmstream import replies
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.log import Log, Record, TopicPartition
+from pmstream.runtime.log import Log, Record, TopicPartition, Writer
+from pmstream.runtime.log_errors import Again
 
 
 class Rejected(Struct, frozen=True):
@@ -15,6 +17,9 @@ class Rejected(Struct, frozen=True):
 
     reason: Any = None
 
+
+FLUSH_SECONDS = 30.0
+"""How long a log may take to take a record: a real one beside a test may be slow."""
 
 SILENT = "silent"
 """What a service answers that answers nothing."""
@@ -75,7 +80,18 @@ class Services:
         if reply is not None:
             writer = self._log.writer()
             writer.produce(reply.topic, reply.value, reply.key, reply.headers, reply.partition)
-            writer.flush(1)
+            flush(writer)
+
+
+def flush(writer: Writer) -> None:
+    """Waits until the log has taken all. Raises Again: it did not in FLUSH_SECONDS."""
+    until = time.monotonic() + FLUSH_SECONDS
+    while True:
+        try:
+            return writer.flush(1)
+        except Again:
+            if time.monotonic() > until:
+                raise
 
 
 def _events(answer: Any) -> Sequence[Struct]:
