@@ -1,7 +1,8 @@
 """Telemetry: what a listener of an app hears about each try of the author's code.
 
 `App(..., telemetry=[listener])` with a function of one argument, which receives AttemptStarted,
-then AttemptStopped or AttemptFailed (Commanded's start, stop and exception). It runs in the
+then AttemptStopped or AttemptFailed (Commanded's start, stop and exception). A command that is
+refused, or an after_command that raises, fails behind the stop of its event. It runs in the
 worker, between the events, so it must be quick; what it raises harms nobody and is told in the log
 once. It hears of tries, not of facts: a batch that is done again after a crash or an abort is heard
 again. What counts is in the topics.

@@ -14,6 +14,7 @@ from pmstream.core.answering import describe, materialized
 from pmstream.core.failure import FailureContext, Stage
 from pmstream.core.messages import Metadata
 from pmstream.core.process import Callbacks
+from pmstream.errors import CommandInvalid
 from pmstream.telemetry import AttemptFailed, AttemptStarted, AttemptStopped, Heard, Listener
 
 _EVENT_STAGES = (Stage.HANDLE, Stage.APPLY)
@@ -36,13 +37,13 @@ class Observer:
 
     Args:
         listeners: hear of it.
-        told: hears of a listener that raises, once.
+        told: hears of each listener that raises, once.
     """
 
     def __init__(self, listeners: Sequence[Listener], told: Callable[[str], None]) -> None:
         self._listeners, self._told = listeners, told
         self._open: _Open | None = None
-        self._complained = False
+        self._complained: set[int] = set()
 
     def bind(self, callbacks: Callbacks) -> Callbacks:
         """The same callbacks, observed."""
@@ -85,7 +86,8 @@ class Observer:
     def _error(self, callback: Callable[..., Any]) -> Callable[..., Any]:
         def error(raised: Exception, failed: Any, context: FailureContext) -> Any:
             seconds, now = 0.0, time.perf_counter()
-            if context.stage in _EVENT_STAGES and self._open is not None:
+            is_event = context.stage in _EVENT_STAGES or isinstance(raised, CommandInvalid)
+            if is_event and self._open is not None:
                 seconds, self._open = now - self._open.began, None
             answer: Any = None
             try:
@@ -108,12 +110,12 @@ class Observer:
         return error
 
     def _tell(self, what: Heard) -> None:
-        for listener in self._listeners:
+        for number, listener in enumerate(self._listeners):
             try:
                 listener(what)
-            except Exception as error:  # noqa: BLE001 - the author's code
-                if not self._complained:
-                    self._complained = True
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the author's code
+                if number not in self._complained:
+                    self._complained.add(number)
                     self._told(f"a listener raises {describe(error)}; told once, work goes on")
 
 

@@ -131,13 +131,34 @@ def test_a_strict_route_that_fails_is_heard_without_a_start(listen: Listen) -> N
     assert (heard[0].stage, heard[0].stacktrace) == ("routing", "")
 
 
+class Undeclared(Counter):
+    """Answers what is no command of its app."""
+
+    def handle(self, state: Any, event: Happened, metadata: Any) -> Any:
+        return event
+
+
+def test_a_command_that_is_none_fails_its_event_and_is_not_heard_as_a_stop(listen: Listen) -> None:
+    heard: list[Any] = []
+    world = listen(heard.append, manager=Undeclared())
+
+    world.count("a", [0])
+    world.settle()
+
+    assert brief(heard) == [("AttemptStarted", 1), ("AttemptFailed", 1, "Skip")]
+    assert heard[1].stage == "dispatch"
+
+
 def test_a_listener_that_raises_harms_nobody_and_is_told_once(listen: Listen) -> None:
     heard: list[Any] = []
 
     def broken(_what: object) -> None:
         raise ZeroDivisionError("a dashboard is away")
 
-    world = listen(broken, heard.append)
+    def leaving(_what: object) -> None:
+        raise SystemExit("bye")
+
+    world = listen(broken, leaving, heard.append)
 
     for n in range(3):
         world.count("a", [n], "go")
@@ -147,7 +168,8 @@ def test_a_listener_that_raises_harms_nobody_and_is_told_once(listen: Listen) ->
     assert len(heard) == 6
     told = [text for what, _, text in world.told if what == "telemetry"]
     assert told == [
-        "a listener raises ZeroDivisionError: a dashboard is away; told once, work goes on"
+        "a listener raises ZeroDivisionError: a dashboard is away; told once, work goes on",
+        "a listener raises SystemExit: bye; told once, work goes on",
     ]
 
 
