@@ -14,6 +14,7 @@ from msgspec import Struct
 from pmstream.app import App, Topic
 from pmstream.core.messages import Headers
 from pmstream.core.process import ProcessManager
+from pmstream.errors import Stopped
 from pmstream.runtime.commit import STEPS
 from pmstream.testing.difference import difference
 from pmstream.testing.running import Running, run
@@ -66,18 +67,30 @@ def rage(
     for step in STEPS:
         chance = random.Random(f"{seed} {step}")
         told = _reordered(story, chance) if reorder else list(story)
+        how = f"seed {seed}, killed at {step!r}"
         with run(app) as running:
-            for each in told:
-                if chance.random() < 0.7:
-                    running.kill_at(step, chance.randint(1, 2))
-                _tell(running, each)
-                if chance.random() < 0.2:
-                    running.read_again()
-                running.settle()
+            running.kill_at(step)  # one at least; more of them by chance
+            try:
+                found = _play(running, told, step, chance)
+            except Stopped as error:
+                raise AssertionError(f"chaos ({how}): it stopped: {error}") from error
+        if running.kills == 0:
+            raise AssertionError(f"chaos ({how}): nobody was killed, nothing was committed")
+        _compare(expected, found, how, told if reorder else None)
+
+
+def _play(running: Running, told: Sequence[Tale], step: str, chance: random.Random) -> Sent:
+    """Tells all of it, each settled before the next, as causes and effects are."""
+    for each in told:
+        if chance.random() < 0.5:
+            running.kill_at(step, chance.randint(1, 2))
+        _tell(running, each)
+        if chance.random() < 0.2:
             running.read_again()
-            running.settle()
-            found = {uuid: running.commands_of(uuid) for uuid in running.processes}
-        _compare(expected, found, f"seed {seed}, killed at {step!r}", told if reorder else None)
+        running.settle()
+    running.read_again()
+    running.settle()
+    return {uuid: running.commands_of(uuid) for uuid in running.processes}
 
 
 def _tell(running: Running, what: Tale) -> None:

@@ -62,6 +62,7 @@ class Running:
     Attributes:
         log: the cluster.
         now: of the clock, milliseconds since the epoch.
+        kills: workers killed so far by `kill_at`.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Running:
         starts.set_starts(app, self.log, starts.find_starts(app, self.log))
         self._own = [each.spec.name for each in topics.wanted(app, self.log, self._settings)]
         self._kill: dict[str, int] = {}
+        self.kills = 0
         self._services = Services(self.log, self._codec, self._places(*app.commands), service)
         self._workers: dict[tuple[str, str], Worker] = {}
         for manager in app.process_managers:
@@ -233,6 +235,7 @@ class Running:
             self._kill[step] -= 1
             if not self._kill[step]:
                 del self._kill[step]
+                self.kills += 1
                 raise Killed(step)
 
     def _turn(self) -> None:
