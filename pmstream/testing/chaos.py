@@ -1,7 +1,8 @@
 """A scenario's story once more, on the runtime, with a real store, while things go wrong.
 
-Each event is read several times, workers are killed at every step of a commit, and (if asked)
-events of different types overtake each other. Every process must send the same commands.
+Each event is read several times, some come late, workers are killed at every step of a
+commit, and (if asked) events of different types overtake each other. Every process must send the
+same commands.
 """
 
 import random
@@ -40,6 +41,9 @@ class Pause(Struct, frozen=True):
 
     time: timedelta
 
+
+MOST_LATE_MS = 100
+"""So late an event may come, in milliseconds."""
 
 Tale = Event | Answer | Pause
 Sent = dict[str, list[Any]]
@@ -84,6 +88,8 @@ def _play(running: Running, told: Sequence[Tale], step: str, chance: random.Rand
     for each in told:
         if chance.random() < 0.5:
             running.kill_at(step, chance.randint(1, 2))
+        if isinstance(each, Event) and chance.random() < 0.3:
+            running.advance(timedelta(milliseconds=chance.randint(1, MOST_LATE_MS)))
         _tell(running, each)
         if chance.random() < 0.2:
             running.read_again()
