@@ -5,9 +5,13 @@ Rule: nothing here is left to chance; a script of actions always does the same.
 
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
+from msgspec import Struct
+
 from pmstream.app import Names
+from pmstream.config import Settings
 from pmstream.errors import Stopped
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log import Committed, TopicPartition, TopicSpec
@@ -19,7 +23,6 @@ from pmstream.runtime.sources import Note, dump_note
 from tests.simulation.archive import Archive, demand
 from tests.simulation.author import APP, COMMANDS, MANAGER, SOURCE, author, make_app
 from tests.simulation.process import Disks, Killed, Process
-from tests.simulation.shape import Shape, settings
 from tests.simulation.stores import check_running, check_store
 
 ROLES = {"r": ROUTER, "i": INSTANCES}
@@ -32,6 +35,21 @@ LEGITIMATE = {
     "has not moved for": "ended: restore stalled",
     "Oops: halt": "ended: halted",
 }
+
+
+class Shape(Struct, frozen=True):
+    """The first line of a script: how large everything is."""
+
+    inbox: int = 2
+    sources: int = 2
+    routers: int = 1
+    workers: int = 2
+    batch: int = 4
+    cache: int = 1_000_000
+    backlog: int = 10_000
+    flush: int = 300
+    delete: int = 86_400
+    timeout: int = 60
 
 
 class Cluster:
@@ -116,7 +134,7 @@ class Cluster:
                 process.role,
                 process.name,
                 self.log,
-                settings(self.disks.root / process.host, self.shape),
+                _settings(self.disks.root / process.host, self.shape),
                 self.clock,
                 self._told,
                 probe,
@@ -258,3 +276,14 @@ class Cluster:
         for process in self.processes.values():
             self._count(process)
             process.end()
+
+
+@lru_cache(64)
+def _settings(root: Path, shape: Shape) -> Settings:
+    return Settings(
+        state_dir=root,
+        max_batch_records=shape.batch,
+        cache_bytes=shape.cache,
+        commit_deadline_ms=2_000,
+        store_flush_interval_s=shape.flush,
+    )
