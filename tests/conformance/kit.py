@@ -3,7 +3,6 @@
 import inspect
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,19 +10,12 @@ import pytest
 from msgspec import Struct
 
 from pmstream import App, ProcessManager, Topic, routing
-from pmstream.runtime.clock import SystemClock
-from pmstream.runtime.kafka import KafkaLog
-from pmstream.runtime.log import Log
 from pmstream.testing import Running
 from pmstream.testing.services import Service
+from tests.conformance.on_kafka import OnKafka
 
 MEMORY = "memory"
 KAFKA = pytest.param("kafka", marks=pytest.mark.kafka)
-
-QUIET_SECONDS = 1.0
-"""On Kafka, so long without anything written: it is settled."""
-
-JOIN_SECONDS = 30.0
 
 both = pytest.mark.parametrize("play", [MEMORY, KAFKA], indirect=True)
 """A case that touches the log: in memory and on Kafka."""
@@ -157,38 +149,6 @@ def app_of(*managers: ProcessManager[Any], name: str = "conformance", **options:
         process_managers=managers,
         **options,
     )
-
-
-class OnKafka(Running):
-    """The same on a real Kafka and the machine's clock."""
-
-    def __init__(self, servers: str, *arguments: Any, **settings: Any) -> None:
-        self._servers = servers
-        super().__init__(*arguments, **settings)
-        until = time.monotonic() + JOIN_SECONDS
-        while not all(self._joined(worker) for worker in self._workers.values()):
-            assert time.monotonic() < until, "the workers do not join"
-            self._turn()
-
-    def settle(self) -> None:
-        since, before = time.monotonic(), self._marks()
-        while time.monotonic() - since < QUIET_SECONDS:
-            self._turn()
-            marks = self._marks()
-            if marks != before:
-                since, before = time.monotonic(), marks
-
-    def advance(self, time_: timedelta) -> None:
-        until = time.monotonic() + time_.total_seconds()
-        while time.monotonic() < until:
-            self._turn()
-        self.settle()
-
-    def _world(self) -> tuple[Log, Any]:
-        return KafkaLog(self._servers, session_timeout_ms=6_000), SystemClock()
-
-    def _joined(self, worker: Any) -> bool:
-        return worker._consumer.membership() is not None and not worker.stage.load().busy
 
 
 class Play:
