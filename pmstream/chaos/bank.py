@@ -4,7 +4,7 @@ It is a stage in the loop that routers and instances workers run in, so it dies,
 fenced at the same steps as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -14,116 +14,42 @@ from pmstream.config import Settings
 from pmstream.operate.bounds import bounds
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.commit import Out, Probe, Slice
-from pmstream.runtime.log import Committed, Consumer, Log, Record, TopicPartition
-from pmstream.runtime.log_errors import Unavailable
-from pmstream.runtime.sources import Note, Positions, Share, Source, dump_note
-from pmstream.runtime.stage import Load
+from pmstream.runtime.commit import Out, Probe
+from pmstream.runtime.log import Committed, Log, Record
+from pmstream.runtime.source_stage import SourceStage, Told
+from pmstream.runtime.sources import Note, Positions, Source, dump_note
 from pmstream.runtime.takeover import Takeover
 from pmstream.runtime.worker import Identity, Worker
 
 GROUP = f"{app.name}.bank"
 
 
-class BankStage:
-    """Answers the commands of the partitions that it owns.
+class BankStage(SourceStage):
+    """Answers the commands of the partitions that it owns."""
 
-    Args:
-        topic_id: of the command topic.
-        owner: its transactional id.
-        positions: finds where to read on.
-    """
-
-    def __init__(self, topic_id: str, owner: str, positions: Positions) -> None:
-        self.topics: Sequence[str] = [COMMANDS]
-        self.halt = ""
-        self._topic_id, self._owner, self._positions = topic_id, owner, positions
+    def __init__(
+        self, topic_ids: Mapping[str, str], owner: str, positions: Positions, told: Told
+    ) -> None:
+        super().__init__(topic_ids, owner, positions, told)
         self._codec = Codec(app)
-        self._sources: dict[TopicPartition, Source] = {}
 
-    def is_running(self, where: TopicPartition) -> bool:
-        """Whether its commands are answered here."""
-        source = self._sources.get(where)
-        return source is not None and source.ready
-
-    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """Notes new partitions; `catch_up` finds their positions."""
-        self._sources.update((each, Source(each)) for each in partitions)
-
-    def dropped(self, partitions: Sequence[TopicPartition]) -> None:
-        """Lets go of partitions and what they staged."""
-        for each in partitions:
-            self._sources.pop(each, None)
-
-    def dropped_all(self) -> None:
-        """Lets go of every partition."""
-        self._sources.clear()
-
-    def catch_up(self, consumer: Consumer) -> None:
-        """Finds the position of each new partition, then reads it."""
-        for each in self._sources.values():
-            try:
-                if not each.ready:
-                    self._positions.find(each, consumer)
-            except Unavailable:
-                return  # the next turn asks again
-
-    def take(self, record: Record) -> None:
-        """Puts a command into its partition's queue."""
-        source = self._sources.get(TopicPartition(record.topic, record.partition))
-        if source is not None:
-            source.take(record)
-
-    def process(self, now: int, room: int) -> None:
-        """Answers what is at hand, up to `room` commands."""
-        del now
-        room -= sum(each.cursor for each in self._sources.values())
-        for each in self._sources.values():
-            for record in each.queue[each.cursor : each.cursor + max(room, 0)]:
-                out = _answer(self._codec, record)
-                each.out.append(out)
-                each.size += len(out.value or b"")
-                each.cursor, room = each.cursor + 1, room - 1
-
-    def load(self) -> Load:
-        """How much is at hand and staged."""
-        sources = [each for each in self._sources.values() if each.ready]
-        return Load(
-            waiting=sum(len(each.queue) - each.cursor for each in sources),
-            staged=sum(each.cursor for each in sources),
-            staged_bytes=sum(each.size for each in sources),
-            busy=len(sources) < len(self._sources),
-        )
-
-    def slices(self, generation: int) -> list[Slice]:
-        """The share of every partition of which commands were answered."""
-        del generation
-        sources = self._sources.values()
-        return [Share(each, self._owner, self._topic_id) for each in sources if each.cursor]
-
-    def rollback(self) -> None:
-        """Drops what is staged; the commands stay."""
-        for each in self._sources.values():
-            each.forget()
-
-    def restart(self, consumer: Consumer) -> None:
-        """Reads every position again."""
-        consumer.pause([each.place for each in self._sources.values() if each.ready])
-        for each in self._sources.values():
-            each.stop()
-
-    def close(self) -> None:
-        """Lets go of all it holds."""
-        self.dropped_all()
+    def handle(self, source: Source, record: Record, now: int) -> bool:
+        """Stages the answer to a command."""
+        out = _answer(self._codec, record)
+        source.out.append(out)
+        source.size += len(out.value or b"")
+        return True
 
 
-def make_bank(name: str, log: Log, settings: Settings, clock: Clock, probe: Probe) -> Worker:
+def make_bank(
+    name: str, log: Log, settings: Settings, clock: Clock, told: Told, probe: Probe
+) -> Worker:
     """A bank, ready to turn. Raises Unavailable."""
     identity = Identity(GROUP, f"{GROUP}.{name}", name)
     ids = {COMMANDS: log.topics()[COMMANDS].id}
     takeover = Takeover(log, clock, identity.transactional_id)
     positions = Positions(log, GROUP, ids, takeover, clock)
-    stage = BankStage(ids[COMMANDS], identity.transactional_id, positions)
+    stage = BankStage(ids, identity.transactional_id, positions, told)
     return Worker(log, stage, identity, settings, clock, probe)
 
 

@@ -14,6 +14,7 @@ import typer
 
 from pmstream.chaos.bank import make_bank
 from pmstream.chaos.fleet import BANK
+from pmstream.cli import logs
 from pmstream.cli.run import attend, serve
 from pmstream.config import Settings
 from pmstream.runtime.commit import STEPS
@@ -50,7 +51,7 @@ def main(app: str, process_manager: str, role: str, name: str, step: str) -> Non
         if role == BANK:
             settings = Settings.load()
             attend(
-                lambda log, clock: make_bank(name, log, settings, clock, fuse),
+                lambda log, clock: make_bank(name, log, settings, clock, logs.told, fuse),
                 settings,
                 nullcontext(),
                 app=app,

@@ -37,7 +37,9 @@ def log(tmp_path: Path) -> Iterator[MemoryLog]:
     workers = [
         make_worker(app, NAMES.process_manager, role, role, made, settings, clock) for role in ROLES
     ]
-    workers.append(make_bank("bank", made, settings, clock, lambda _step: None))
+    workers.append(
+        make_bank("bank", made, settings, clock, lambda *_told: None, lambda _step: None)
+    )
 
     def turn() -> None:
         for each in workers:

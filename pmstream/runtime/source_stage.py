@@ -1,0 +1,132 @@
+"""A stage that reads source partitions: their positions, their records, one transaction's share.
+
+What a record becomes is the subclass' affair. Stateless but for its position: the group's committed
+offset carries, as text, who wrote it, the source topic's id, and how many records in a row could
+not be decoded.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+from pmstream.runtime.commit import Slice
+from pmstream.runtime.log import Consumer, Record, TopicPartition
+from pmstream.runtime.log_errors import Unavailable
+from pmstream.runtime.sources import Positions, Share, Source
+from pmstream.runtime.stage import Load
+
+Told = Callable[[str, int, str], None]
+
+
+class SourceStage(ABC):
+    """Handles the source partitions that this worker owns.
+
+    Args:
+        topic_ids: source topic to its id.
+        owner: this worker's transactional id.
+        positions: finds where to read on.
+        told: hears of what is worth a log line.
+
+    Attributes:
+        halt: why the process manager is to stop, once a record said so.
+    """
+
+    def __init__(
+        self, topic_ids: Mapping[str, str], owner: str, positions: Positions, told: Told
+    ) -> None:
+        self.topics: Sequence[str] = list(topic_ids)
+        self._topic_ids, self._owner = topic_ids, owner
+        self._positions, self._told = positions, told
+        self._sources: dict[TopicPartition, Source] = {}
+        self.halt = ""
+
+    @abstractmethod
+    def handle(self, source: Source, record: Record, now: int) -> bool:
+        """Stages what a record becomes; False, and `halt`: it stops the process manager."""
+
+    # Ownership
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Notes new partitions; `catch_up` finds their positions."""
+        for each in partitions:
+            self._sources[each] = Source(each)
+
+    def dropped(self, partitions: Sequence[TopicPartition]) -> None:
+        """Lets go of partitions and what they staged."""
+        for each in partitions:
+            self._sources.pop(each, None)
+
+    def dropped_all(self) -> None:
+        """Lets go of every partition."""
+        self._sources.clear()
+
+    def is_running(self, where: TopicPartition) -> bool:
+        """Whether that source partition is read here."""
+        source = self._sources.get(where)
+        return source is not None and source.ready
+
+    def restart(self, consumer: Consumer) -> None:
+        """Reads every position again."""
+        consumer.pause([each.place for each in self._running()])
+        self.halt = ""
+        for each in self._sources.values():
+            each.stop()
+
+    def close(self) -> None:
+        """Lets go of all it holds."""
+        self.dropped_all()
+
+    def _running(self) -> list[Source]:
+        return [each for each in self._sources.values() if each.ready]
+
+    def catch_up(self, consumer: Consumer) -> None:
+        """Finds the position of each new partition, then reads it."""
+        for each in self._sources.values():
+            try:
+                is_found = not each.ready and self._positions.find(each, consumer)
+            except Unavailable:
+                return  # the coordinator is away: one question a turn, and the next turn asks
+            if is_found:
+                self._told("reading", each.place.partition, f"{each.place.topic} {each.position}")
+
+    # Records and batches
+
+    def take(self, record: Record) -> None:
+        """Puts a record into its partition's queue; drops it when that does not run here."""
+        source = self._sources.get(TopicPartition(record.topic, record.partition))
+        if source is not None:
+            source.take(record)
+
+    def process(self, now: int, room: int) -> None:
+        """Handles what is at hand, up to `room` records in this batch."""
+        sources = self._running()
+        left = room - sum(each.cursor for each in sources)
+        for rest, source in zip(range(len(sources), 0, -1), sources, strict=True):
+            share = -(-left // rest)
+            while share > 0 and source.cursor < len(source.queue) and not self.halt:
+                if self.handle(source, source.queue[source.cursor], now):
+                    source.cursor += 1
+                share, left = share - 1, left - 1
+
+    def load(self) -> Load:
+        """How much is at hand and staged."""
+        sources = self._running()
+        return Load(
+            waiting=sum(len(each.queue) - each.cursor for each in sources),
+            staged=sum(each.cursor for each in sources),
+            staged_bytes=sum(each.size for each in sources),
+            busy=len(sources) < len(self._sources),
+        )
+
+    def slices(self, generation: int) -> list[Slice]:
+        """The share of every partition of which records were handled."""
+        return [
+            Share(each, self._owner, self._topic_ids[each.place.topic])
+            for each in self._running()
+            if each.cursor
+        ]
+
+    def rollback(self) -> None:
+        """Drops what is staged; the records stay."""
+        self.halt = ""
+        for each in self._sources.values():
+            each.forget()
