@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from pmstream.core.instance import load_instance
-from pmstream.core.lifecycle import Condition, condition
+from pmstream.core.lifecycle import Condition
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
-from pmstream.runtime.store import instance_key
-from tests.runtime.clocked import FIRED, TIMER_SECONDS, ClockedWorld, make_app
+from tests.runtime.clocked import FIRED, TIMER_SECONDS, ClockedWorld, asked, make_app, stands
 
 HOUR = 3_600
 Make = Callable[..., ClockedWorld]
@@ -35,15 +33,6 @@ def make(tmp_path: Path, clock: VirtualClock) -> Iterator[Make]:
 
     yield make
     made[0].close()
-
-
-def stands(world: ClockedWorld, process: str) -> Condition:
-    record = world.changelog().get(instance_key(process))
-    return condition(load_instance(record) if record is not None else None)
-
-
-def asked(world: ClockedWorld, count: int) -> Callable[[], bool]:
-    return lambda: len(world.asked()) == count
 
 
 def down_for_an_hour(

@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from pmstream.core.instance import load_instance
-from pmstream.core.lifecycle import Condition, condition
+from pmstream.core.lifecycle import Condition
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
-from pmstream.runtime.store import instance_key
-from tests.runtime.clocked import FIRED, TIMER_SECONDS, ClockedWorld, make_app
+from tests.runtime.clocked import FIRED, TIMER_SECONDS, ClockedWorld, asked, make_app, stands
 
 Make = Callable[..., ClockedWorld]
 
@@ -34,15 +32,6 @@ def make(tmp_path: Path, clock: VirtualClock) -> Iterator[Make]:
 
     yield make
     made[0].close()
-
-
-def in_condition(world: ClockedWorld, process: str) -> Condition:
-    record = world.changelog().get(instance_key(process))
-    return condition(load_instance(record) if record is not None else None)
-
-
-def asked(world: ClockedWorld, count: int) -> Callable[[], bool]:
-    return lambda: len(world.asked()) == count
 
 
 # Timers
@@ -111,7 +100,7 @@ def test_a_thousand_timers_of_one_time_fire_once_each_over_many_batches(
 def test_an_early_event_waits_in_the_store_for_its_start(make: Make, clock: VirtualClock) -> None:
     world = make()
     world.count("a", [1], what="early")
-    world.settle(lambda: in_condition(world, "a") is Condition.HOLDING)
+    world.settle(lambda: stands(world, "a") is Condition.HOLDING)
     world.restart()
     world.count("a", [2])
     world.settle(asked(world, 2))
@@ -133,7 +122,7 @@ def test_a_command_tells_where_to_reply_and_the_reply_goes_on(make: Make) -> Non
     world = confirmed(make)
     headers = dict(world.asked()[0].headers)
     assert headers["reply-to"] == b"world.counter.replies"
-    assert in_condition(world, "a") is Condition.AWAITING
+    assert stands(world, "a") is Condition.AWAITING
 
     world.reply(world.asked()[0])
     world.settle(asked(world, 2))
@@ -151,7 +140,7 @@ def test_replies_are_read_on_after_a_kill(make: Make, wiped: bool) -> None:
         world.reply(each)
     world.start(INSTANCES, "other" if wiped else "w-0")
 
-    world.settle(lambda: in_condition(world, "a") is Condition.IDLE)
+    world.settle(lambda: stands(world, "a") is Condition.IDLE)
 
     assert world.counts("a") == [(1, 1), (2, 2)]
     stage: Any = next(iter(set(world.workers) - {"router-0"}))
