@@ -4,7 +4,7 @@ from pmstream.app import Names
 from pmstream.cli.demo_load import TRANSFERS
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
-from pmstream.examples.bank import BALANCES, GROUP, OUTCOMES
+from pmstream.examples.bank import BALANCES, GROUP, OUTCOMES, OUTCOMES_KEPT_MS
 from pmstream.examples.transfer import app
 from pmstream.operate import starts, topics
 from pmstream.runtime.clock import Clock
@@ -32,8 +32,12 @@ def make_topics(log: Log, clock: Clock, settings: Settings) -> None:
             "out --bootstrap-servers for a Kafka of its own"
         )
     topics.carry_out(topics.plan(app, log, settings, create_missing=True), log)
-    compacted = {"cleanup.policy": "compact"}
-    log.create_topics([TopicSpec(each, PARTITIONS, compacted) for each in (BALANCES, OUTCOMES)])
+    log.create_topics(
+        [
+            TopicSpec(BALANCES, PARTITIONS, {"cleanup.policy": "compact"}),
+            TopicSpec(OUTCOMES, PARTITIONS, {"retention.ms": str(OUTCOMES_KEPT_MS)}),
+        ]
+    )
     _await_coordinators(log, clock)
     starts.set_starts(app, log, starts.find_starts(app, log))
 

@@ -102,7 +102,7 @@ def check_instances(
     else:
         for each in found:
             _show_checked(each)
-    if any(each.unfit for each in found):
+    if any(each.faults for each in found):
         raise typer.Exit(exits.FOUND)
 
 
@@ -111,11 +111,11 @@ def _show_checked(found: Checked) -> None:
     print(
         f"{found.process_manager}: {found.instances} instances (state_version: "
         f"{versions or 'none'}), {found.waiting} inputs wait behind them, "
-        f"{len(found.unfit)} faults"
+        f"{found.faults} faults"
     )
     show([_plain(each) for each in found.unfit[:MOST_SHOWN]], Output.TABLE)
-    if len(found.unfit) > MOST_SHOWN:
-        exits.tell(f"the first {MOST_SHOWN} of them are shown: -o json shows all")
+    if found.faults > MOST_SHOWN:
+        exits.tell(f"the first {MOST_SHOWN} are shown; -o json shows {len(found.unfit)}")
 
 
 _COLUMNS = ("uuid", "condition", "attempts", "backlog", "state", "error", "reason")

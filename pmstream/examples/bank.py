@@ -40,6 +40,9 @@ TRANSACTIONAL_ID = f"{GROUP}.{MEMBER}"
 
 BATCH = 1_000
 
+OUTCOMES_KEPT_MS = 86_400_000
+"""How long its topic keeps what became of a command that asked: longer than anyone asks again."""
+
 MOST_OUTCOMES = 100_000
 """So many commands that asked are remembered, the latest."""
 
@@ -263,13 +266,13 @@ def read_balances(log: Log, clock: Clock) -> dict[str, int]:
 
 
 def read_table(log: Log, clock: Clock, topic: str) -> dict[bytes, bytes]:
-    """Key to last value of a compacted topic, as committed. Raises Unavailable."""
+    """Key to last value of a topic, as committed. Raises Unavailable."""
     until = clock.monotonic() + _DEADLINE_SECONDS
     left = {TopicPartition(topic, number) for number in range(log.topics()[topic].partitions)}
     table: dict[bytes, bytes] = {}
     reader = log.reader()
     try:
-        reader.assign(dict.fromkeys(left, 0))
+        reader.assign({each: log.start(each) or 0 for each in left})
         while left:
             for record in reader.read(BATCH, _PATIENCE_SECONDS):
                 table[record.key or b""] = record.value or b""

@@ -19,6 +19,9 @@ from pmstream.runtime.codec import Codec
 from pmstream.runtime.log import Log
 from pmstream.runtime.store import INSTANCE
 
+MOST_UNFIT = 1_000
+"""So many faults are told one by one: a changed schema may hit every instance."""
+
 
 class Unfit(Struct, frozen=True):
     """What the code at hand cannot work on with.
@@ -42,13 +45,15 @@ class Checked(Struct, frozen=True):
         instances: how many there are, markers of completed ones counted.
         waiting: backlog entries.
         versions: state_version to the number of instances written with it.
-        unfit: all faults, by process UUID.
+        faults: what is wrong, in all.
+        unfit: the first MOST_UNFIT of them, by process UUID.
     """
 
     process_manager: str
     instances: int
     waiting: int
     versions: dict[int, int]
+    faults: int
     unfit: tuple[Unfit, ...]
 
 
@@ -63,7 +68,7 @@ def check(log: Log, app: App, process_manager: str) -> Checked:
     records = fold(log, Names(app.name, process_manager))
     versions: Counter[int] = Counter()
     unfit: list[Unfit] = []
-    instances = 0
+    instances = count = 0
     for key, (_, value) in sorted(records.items()):
         uuid = key[1:].partition(b"\0")[0].decode()
         try:
@@ -74,11 +79,11 @@ def check(log: Log, app: App, process_manager: str) -> Checked:
                 faults = list(_of_work(load_work(value), codec))
         except FormatError as error:
             faults = [("record", str(error))]
-        unfit += [Unfit(uuid, what, why) for what, why in faults]
+        count += len(faults)
+        unfit += [Unfit(uuid, what, why) for what, why in faults[: MOST_UNFIT - len(unfit)]]
     waiting = len(records) - instances
-    return Checked(
-        process_manager, instances, waiting, dict(sorted(versions.items())), tuple(unfit)
-    )
+    by_version = dict(sorted(versions.items()))
+    return Checked(process_manager, instances, waiting, by_version, count, tuple(unfit))
 
 
 def _of_instance(

@@ -2,7 +2,7 @@
 
 Each event is read several times, some come late, workers are killed at every step of a
 commit, and (if asked) events of different types overtake each other. Every process must send the
-same commands.
+same commands and end in the same state.
 """
 
 import random
@@ -46,12 +46,21 @@ MOST_LATE_MS = 100
 """So late an event may come, in milliseconds."""
 
 Tale = Event | Answer | Pause
-Sent = dict[str, list[Any]]
-"""Process UUID to its commands, in order."""
+
+
+class End(Struct, frozen=True):
+    """What came of a process: its commands, in order, and its state; None when it has ended."""
+
+    commands: list[Any]
+    state: Any
+
+
+Ends = dict[str, End]
+"""Process UUID to what came of it."""
 
 
 def rage(
-    manager: ProcessManager[Any], story: Sequence[Tale], expected: Sent, seed: int, *, reorder: bool
+    manager: ProcessManager[Any], story: Sequence[Tale], expected: Ends, seed: int, *, reorder: bool
 ) -> None:
     """Tells a story again for each step of a commit, killed there.
 
@@ -66,7 +75,7 @@ def rage(
         AssertionError: something else came of it.
     """
     types = {type(each.event) for each in story if isinstance(each, Event)}
-    commands = {type(each) for sent in expected.values() for each in sent}
+    commands = {type(each) for end in expected.values() for each in end.commands}
     app = _app(manager, types, commands)
     for step in STEPS:
         chance = random.Random(f"{seed} {step}")
@@ -75,7 +84,9 @@ def rage(
         with run(app) as running:
             running.kill_at(step)  # one at least; more of them by chance
             try:
-                found = _play(running, told, step, chance)
+                _play(running, told, step, chance)
+                uuids = expected.keys() | running.processes
+                found = {each: _end(running, manager.name, each) for each in uuids}
             except Stopped as error:
                 raise AssertionError(f"chaos ({how}): it stopped: {error}") from error
         if running.kills == 0:
@@ -83,10 +94,14 @@ def rage(
         _compare(expected, found, how, told if reorder else None)
 
 
-def _play(running: Running, told: Sequence[Tale], step: str, chance: random.Random) -> Sent:
+def _end(running: Running, manager: str, uuid: str) -> End:
+    return End(running.commands_of(uuid), running.state(manager, uuid))
+
+
+def _play(running: Running, told: Sequence[Tale], step: str, chance: random.Random) -> None:
     """Tells all of it, each settled before the next, as causes and effects are."""
     for each in told:
-        if chance.random() < 0.5:
+        if running.kills and chance.random() < 0.5:
             running.kill_at(step, chance.randint(1, 2))
         if isinstance(each, Event) and chance.random() < 0.3:
             running.advance(timedelta(milliseconds=chance.randint(1, MOST_LATE_MS)))
@@ -96,7 +111,6 @@ def _play(running: Running, told: Sequence[Tale], step: str, chance: random.Rand
         running.settle()
     running.read_again()
     running.settle()
-    return {uuid: running.commands_of(uuid) for uuid in running.processes}
 
 
 def _tell(running: Running, what: Tale) -> None:
@@ -125,10 +139,10 @@ def _reordered(story: Sequence[Tale], chance: random.Random) -> list[Tale]:
     return told
 
 
-def _compare(expected: Sent, found: Sent, how: str, order: Sequence[Tale] | None) -> None:
-    for uuid in sorted(expected.keys() | found.keys()):
-        wanted, got = expected.get(uuid, []), found.get(uuid, [])
-        if wanted == got:
+def _compare(expected: Ends, found: Ends, how: str, order: Sequence[Tale] | None) -> None:
+    for uuid, end in sorted(found.items()):
+        wanted = expected.get(uuid, End([], None))
+        if wanted == end:
             continue
         hint = ""
         if order is not None:
@@ -137,9 +151,13 @@ def _compare(expected: Sent, found: Sent, how: str, order: Sequence[Tale] | None
                 f"\nthe events came in this order: {', '.join(names)}; an event that may come "
                 "before its start can wait for it: ContinueExisting(..., hold=...)"
             )
+        what = "commands" if wanted.commands != end.commands else "state"
+        pair = (
+            (wanted.commands, end.commands) if what == "commands" else ([wanted.state], [end.state])
+        )
         raise AssertionError(
-            f"chaos ({how}): process {uuid} has other commands (- expected, + found):\n"
-            f"{difference(wanted, got)}{hint}"
+            f"chaos ({how}): process {uuid} has other {what} (- expected, + found):\n"
+            f"{difference(*pair)}{hint}"
         )
 
 

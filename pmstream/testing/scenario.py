@@ -5,18 +5,19 @@ so a clock or a random number in an author's callback is found. A check raises, 
 pytest would rewrite the message, and `python -O` would drop it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Self
 
 from msgspec.structs import replace
 
 from pmstream.core.engine import Arrived, Due, Halt, Input, Reply, Step, route, step
+from pmstream.core.instance import Instance
 from pmstream.core.lifecycle import coming
 from pmstream.core.messages import Emitted, Headers, Routed, metadata_of
 from pmstream.core.process import ProcessManager, bind
 from pmstream.core.state import load_state
-from pmstream.testing.chaos import Answer, Event, Pause, Sent, Tale, rage
+from pmstream.testing.chaos import Answer, End, Event, Pause, Tale, rage
 from pmstream.testing.coder import ByNumber
 from pmstream.testing.difference import difference
 from pmstream.testing.process import Process
@@ -128,7 +129,8 @@ class Scenario:
     def chaos(self, seed: int = 1, *, reorder: bool = False) -> Self:
         """The whole story again, on the runtime and a real store, and the same must come of it.
 
-        Workers are killed at every step of a commit and events are read several times.
+        Workers are killed at every step of a commit, events are read several times, some come
+        late. Message types need a `__schema__`, a name that the runtime knows them by.
 
         Args:
             seed: of all choices.
@@ -136,14 +138,16 @@ class Scenario:
                 replies, as they do when each type has its topic.
 
         Raises:
-            AssertionError: a process has other commands; it tells the seed and the difference.
+            AssertionError: a process has other commands, or another state; it tells the seed, the
+                step and the difference.
         """
         self._alive()
-        sent: Sent = {}
+        sent: dict[str, list[Any]] = {uuid: [] for uuid in self._processes}
         for each in self._sent:
             command = self._coder.messages[int(each.value)]
-            sent.setdefault(each.id.split("/", 1)[0], []).append(command)
-        rage(self._manager, self._story, sent, seed, reorder=reorder)
+            sent[each.id.split("/", 1)[0]].append(command)
+        ends = {uuid: End(commands, self._state(uuid)) for uuid, commands in sent.items()}
+        rage(self._manager, self._story, ends, seed, reorder=reorder)
         return self
 
     # How it works
@@ -225,8 +229,15 @@ class Scenario:
             step(self._callbacks, process.instance, input, self._now, self._coder, MAX_STATE_BYTES)
             for _ in range(2)
         )
-        _alike("handle, apply or error", first, done)
+        if first != done:
+            told = [self._told(each) for each in (first, done)]
+            _alike("handle, apply or error", *(told if told[0] != told[1] else [[first], [done]]))
         return done
+
+    def _told(self, done: Step) -> list[Any]:
+        """What an author sees of a step: its commands, then the state."""
+        commands = [self._coder.messages[int(each.value)] for each in done.commands]
+        return [*commands, self._state_of(done.instance)]
 
     def _state(self, process_uuid: str) -> Any:
         if not process_uuid:
@@ -236,17 +247,19 @@ class Scenario:
                     f"say which process: then_state(state, process_uuid); there are {known}"
                 )
             process_uuid = next(iter(self._processes), "")
-        instance = self._processes.get(process_uuid, Process()).instance
+        return self._state_of(self._processes.get(process_uuid, Process()).instance)
+
+    def _state_of(self, instance: Instance | None) -> Any:
         if instance is None or not instance.exists:
             return None
         return load_state(instance.state, self._callbacks, instance.state_version)
 
 
-def _alike(what: str, first: object, second: object) -> None:
+def _alike(what: str, first: Sequence[Any], second: Sequence[Any]) -> None:
     if first != second:
         raise AssertionError(
             f"{what} answered differently to the same input; a callback may use no clock, no "
-            f"random number and nothing that changes:\n{difference([first], [second])}"
+            f"random number and nothing that changes:\n{difference(first, second)}"
         )
 
 

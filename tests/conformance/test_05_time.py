@@ -140,9 +140,17 @@ def test_a_callback_that_exceeds_event_timeout_is_interrupted(play: Play, slow: 
 
 def test_an_idle_process_leaves_memory_and_comes_back_from_the_store(play: Play) -> None:
     run = play(Scripted(idle_timeout=60))
+    stage: Any = run._workers["pm", "instances"].stage
+
+    def in_memory() -> int:
+        return sum(part._overlay.cached for part in stage.partitions)
+
     run.produce(Opened("a", 1))
+    run.settle()
+    assert in_memory() == 1
     run.advance(timedelta(hours=1))
-    run.produce(Opened("b", 1), Opened("a", 2))
+    assert in_memory() == 0
+    run.produce(Opened("a", 2))
     run.settle()
     assert run.state("pm", "a") == Memo(2, 2)
 

@@ -1,8 +1,11 @@
 """8. Telemetry: start, stop and exception of each attempt."""
 
+from datetime import timedelta
 from typing import Any
 
 from pmstream import failure
+from pmstream.core.timers import Set
+from pmstream.errors import CommandTimeout
 from pmstream.telemetry import AttemptFailed, AttemptStarted, AttemptStopped
 from tests.conformance.kit import Oops, Opened, Play, Scripted
 
@@ -54,3 +57,30 @@ def test_an_uninteresting_event_is_not_heard_of(play: Play) -> None:
     run.produce(Opened("a", 1))
     run.settle()
     assert heard == []
+
+
+def test_a_timer_that_fires_is_an_attempt_too(play: Play) -> None:
+    heard: list[Any] = []
+
+    def handle(_state: Any, event: Any) -> Any:
+        return Set("later", after=60) if isinstance(event, Opened) else None
+
+    run = play(Scripted(handle=handle), telemetry=[heard.append])
+    run.produce(Opened("a", 1))
+    run.advance(timedelta(seconds=61))
+    assert [(type(each), each.event_type) for each in heard[2:]] == [
+        (AttemptStarted, "TimerFired"),
+        (AttemptStopped, "TimerFired"),
+    ]
+
+
+def test_a_command_that_nobody_answers_is_an_exception_behind_the_stop_of_its_event(
+    play: Play,
+) -> None:
+    heard: list[Any] = []
+    manager = Scripted(error=failure.Skip(), dispatch="confirm", confirm_timeout=30)
+    run = play(manager, telemetry=[heard.append])
+    run.produce(Opened("a", 1))
+    run.advance(timedelta(seconds=31))
+    assert [type(each) for each in heard] == [AttemptStarted, AttemptStopped, AttemptFailed]
+    assert (heard[2].stage, type(heard[2].error)) == ("dispatch", CommandTimeout)

@@ -10,7 +10,8 @@ from pmstream.core.lifecycle import Condition
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
-from tests.runtime.clocked import FIRED, TIMER_SECONDS, ClockedWorld, asked, make_app, stands
+from tests.faults.kit import in_condition
+from tests.runtime.clocked import FIRED, TIMER_SECONDS, ClockedWorld, asked, make_app
 
 HOUR = 3_600
 Make = Callable[..., ClockedWorld]
@@ -79,7 +80,7 @@ def test_f47_m_a_reply_that_waits_behind_others_in_its_topic_is_no_timeout(
             world.count("c", [1])
 
     down_for_an_hour(world, clock, meanwhile)
-    world.settle(lambda: stands(world, "a") is Condition.IDLE)
+    world.settle(lambda: in_condition(world, "a") is Condition.IDLE)
 
     assert world.counts("a") == [(1, 1)]
 
@@ -109,7 +110,7 @@ def test_f47_m_nothing_is_due_before_what_stood_in_the_inbox_has_been_gathered(
 def test_f47_m_a_start_that_waits_in_the_inbox_ends_a_hold(make: Make, clock: VirtualClock) -> None:
     world = make(5)
     world.count("a", [1], what="early")
-    world.settle(lambda: stands(world, "a") is Condition.HOLDING)
+    world.settle(lambda: in_condition(world, "a") is Condition.HOLDING)
 
     def meanwhile() -> None:
         world.count("others", range(50))  # more than is gathered at once
@@ -130,7 +131,7 @@ def test_f47_m_a_stop_that_waits_in_the_inbox_ends_a_timer(make: Make, clock: Vi
     world.settle()
 
     assert world.counts("a") == [(1, 1)]
-    assert stands(world, "a") is Condition.ABSENT
+    assert in_condition(world, "a") is Condition.ABSENT
 
 
 @pytest.mark.parametrize("step", [-HOUR, HOUR], ids=["back", "forward"])
@@ -179,9 +180,9 @@ def test_f51_m_a_held_event_and_a_stop_before_their_start_keep_their_order(
     world = make()
     world.count("a", [1], what="early")
     world.count("a", [2], what="stop")
-    world.settle(lambda: stands(world, "a") is Condition.HOLDING)
+    world.settle(lambda: in_condition(world, "a") is Condition.HOLDING)
 
     world.count("a", [3])
-    world.settle(lambda: stands(world, "a") is Condition.ABSENT)
+    world.settle(lambda: in_condition(world, "a") is Condition.ABSENT)
 
     assert world.counts("a") == [(3, 1), (1, 2)]

@@ -73,7 +73,7 @@ def test_what_today_s_code_reads_is_counted_by_version(look: Look) -> None:
         }
     )
 
-    assert found == Checked(PM, 3, 1, {1: 2}, ())
+    assert found == Checked(PM, 3, 1, {1: 2}, 0, ())
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,15 @@ def test_an_upcaster_that_raises_is_found(look: Look) -> None:
 def test_without_a_changelog_it_says_so() -> None:
     with pytest.raises(ConfigurationError, match="there is no topic bank"):
         check(MemoryLog(VirtualClock()), bank(), PM)
+
+
+def test_many_faults_are_counted_and_the_first_are_told(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pmstream.operate.check.MOST_UNFIT", 3)
+    bad = dump_instance(running(state_version=2))
+
+    found = look({instance_key(f"p{number}"): bad for number in range(7)})
+
+    assert found.faults == 7
+    assert [each.uuid for each in found.unfit] == ["p0", "p1", "p2"]

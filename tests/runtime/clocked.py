@@ -7,13 +7,10 @@ from typing import Any
 import msgspec
 
 from pmstream import App, routing
-from pmstream.core.instance import load_instance
-from pmstream.core.lifecycle import Condition, condition
 from pmstream.core.messages import ACCEPTED, COMMAND_ID, OUTCOME, REJECTED
 from pmstream.core.timers import Set, TimerFired
 from pmstream.runtime.log import Record, TopicSpec
 from pmstream.runtime.roles import INSTANCES
-from pmstream.runtime.store import instance_key
 from tests.runtime import world
 from tests.runtime.world import Counter, Do, Happened, World
 
@@ -78,12 +75,6 @@ class ClockedWorld(World):
         """The instances worker is killed and comes back."""
         self.crash("w-0")
         self.start(INSTANCES, "w-0")
-
-
-def stands(world: World, process: str) -> Condition:
-    """Where a process stands in LIFECYCLE, by the changelog."""
-    record = world.changelog().get(instance_key(process))
-    return condition(load_instance(record) if record is not None else None)
 
 
 def asked(world: ClockedWorld, count: int) -> Callable[[], bool]:

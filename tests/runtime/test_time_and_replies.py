@@ -10,7 +10,8 @@ from pmstream.core.lifecycle import Condition
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
-from tests.runtime.clocked import FIRED, TIMER_SECONDS, ClockedWorld, asked, make_app, stands
+from tests.faults.kit import in_condition
+from tests.runtime.clocked import FIRED, TIMER_SECONDS, ClockedWorld, asked, make_app
 
 Make = Callable[..., ClockedWorld]
 
@@ -100,7 +101,7 @@ def test_a_thousand_timers_of_one_time_fire_once_each_over_many_batches(
 def test_an_early_event_waits_in_the_store_for_its_start(make: Make, clock: VirtualClock) -> None:
     world = make()
     world.count("a", [1], what="early")
-    world.settle(lambda: stands(world, "a") is Condition.HOLDING)
+    world.settle(lambda: in_condition(world, "a") is Condition.HOLDING)
     world.restart()
     world.count("a", [2])
     world.settle(asked(world, 2))
@@ -122,7 +123,7 @@ def test_a_command_tells_where_to_reply_and_the_reply_goes_on(make: Make) -> Non
     world = confirmed(make)
     headers = dict(world.asked()[0].headers)
     assert headers["reply-to"] == b"world.counter.replies"
-    assert stands(world, "a") is Condition.AWAITING
+    assert in_condition(world, "a") is Condition.AWAITING
 
     world.reply(world.asked()[0])
     world.settle(asked(world, 2))
@@ -140,7 +141,7 @@ def test_replies_are_read_on_after_a_kill(make: Make, wiped: bool) -> None:
         world.reply(each)
     world.start(INSTANCES, "other" if wiped else "w-0")
 
-    world.settle(lambda: stands(world, "a") is Condition.IDLE)
+    world.settle(lambda: in_condition(world, "a") is Condition.IDLE)
 
     assert world.counts("a") == [(1, 1), (2, 2)]
     stage: Any = next(iter(set(world.workers) - {"router-0"}))

@@ -132,3 +132,41 @@ def test_a_story_that_stopped_is_not_told_again() -> None:
 
     with pytest.raises(AssertionError, match="the process manager stopped"):
         scenario(Stopping).given(*STORY).chaos()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_story_of_one_event_is_killed_at_every_step(seed: int) -> None:
+    """It says so itself when nobody was."""
+    scenario(Adding).given(Opened("a")).chaos(seed)
+
+
+class Quiet(Adding):
+    """Its state depends on the order, its commands do not."""
+
+    hold = None
+
+    def handle(self, state: Sum, event: Any) -> Any:
+        return None
+
+    def apply(self, state: Sum, event: Any) -> Sum:
+        return Sum(state.total * 10 + (event.n if isinstance(event, Filled) else 7))
+
+
+def test_another_state_is_found_although_the_commands_agree() -> None:
+    with pytest.raises(AssertionError, match=r"process a has other state \(- expected"):
+        scenario(Quiet).given(*STORY).chaos(1, reorder=True)
+
+
+class Strict(Adding):
+    """What comes before its start stops it."""
+
+    def interested(self, event: Any) -> Any:
+        strict = isinstance(event, Filled)
+        return routing.ContinueExisting(event.id) if strict else routing.Start(event.id)
+
+
+def test_one_that_stops_in_another_order_names_seed_and_step() -> None:
+    with pytest.raises(
+        AssertionError, match=r"chaos \(seed 1, killed at '\w+'\): it stopped: .*Not"
+    ):
+        scenario(Strict).given(*STORY).chaos(1, reorder=True)

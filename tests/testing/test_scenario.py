@@ -1,6 +1,7 @@
 """The scenario tells what a process manager does, and what is wrong when it does not."""
 
 import random
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -54,6 +55,8 @@ class Asking(ProcessManager[Count]):
             return Ask(event.name)
         if event.what == "random":
             return Ask(str(random.random()))
+        if event.what == "clock":
+            return Ask(str(time.perf_counter_ns()))
         if event.what == "timer":
             return timers.Set("remind", after=timedelta(hours=1))
         return [Ask("one"), Ask("two")]
@@ -101,9 +104,14 @@ def test_another_state_than_expected_is_shown() -> None:
         scenario(Asking).when(Asked("a")).then_state(Count(2))
 
 
-def test_a_random_number_in_a_callback_is_found() -> None:
-    with pytest.raises(AssertionError, match="no clock, no random"):
-        scenario(Asking).when(Asked("a", "random"))
+@pytest.mark.parametrize("what", ["random", "clock"])
+def test_a_random_number_or_a_clock_in_a_callback_is_found_and_shown(what: str) -> None:
+    with pytest.raises(AssertionError, match="answered differently to the same input") as told:
+        scenario(Asking).when(Asked("a", what))
+
+    lines = str(told.value).splitlines()
+    assert any(line.startswith("- Ask(") for line in lines)
+    assert any(line.startswith("+ Ask(") for line in lines)
 
 
 def test_time_passes_only_when_told_and_timers_fire() -> None:
