@@ -13,6 +13,7 @@ from tests.simulation.author import NOWHERE, ROUTES, SOURCE, WHATS, Happened, ma
 from tests.simulation.cluster import Cluster, Shape
 from tests.simulation.faults import who
 from tests.simulation.process import Process, Trap
+from tests.simulation.services import serve, serve_words
 
 PROCESSES = "abcdefgh"
 
@@ -44,12 +45,18 @@ def _find(cluster: Cluster, words: list[str]) -> Process | None:
 # Input
 
 
+_WEIGHTS = (12, 2, 2, 6, 2, 1, 0.4, 0.15, 0.5, 0.5, 0.5, 1, 1.5, 1, 5, 1.5, 1.5, 0.5)
+"""How often each of WHATS."""
+
+
 def _event(random: Random, shape: Shape) -> str:
-    what = random.choices(WHATS, (12, 2, 2, 6, 2, 1, 0.4, 0.15, 0.5, 0.5, 0.5, 1, 1.5, 1))[0]
+    what = random.choices(WHATS, _WEIGHTS)[0]
     names = list(ROUTES)
-    route = random.choices([*names, *NOWHERE], (14, 1, 2, 3, 2, 0.5, 0.3, 0.2))[0]
+    route = random.choices([*names, *NOWHERE], (14, 1, 2, 3, 2, 1, 1, 0.5, 0.5, 0.3, 0.2))[0]
     if route == "continue!" and what in ("retry", "apply-retry", "skip", "halt"):
         what = "plain"  # how often it waited for its start would count as attempts
+    if route.startswith("hold") and what in ("retry", "apply-retry", "skip", "halt", "park"):
+        what = "plain"  # whether its time was up would count
     count = random.choices((1, 2, 3), (8, 2, 1))[0]
     processes = "+".join(random.sample(PROCESSES[: 3 + shape.batch], count))
     return f"{random.randrange(shape.sources)} {processes} {route} {what} {random.randint(1, 3)}"
@@ -175,6 +182,7 @@ ACTIONS: dict[str, Action] = {
     "produce": Action(30, _event, _produce),
     "turn": Action(25, lambda r, s: f"{_anybody(r, s)} {r.choice((1, 1, 2, 4, 8))}", _turn),
     "turns": Action(20, lambda r, s: str(r.choice((1, 2, 3, 6))), _all_turn),
+    "serve": Action(10, serve_words, serve),
     "advance": Action(5, _seconds, faults.advance),
     "restart": Action(12, lambda r, s: f"{_anybody(r, s)} {_disk(r)}", _restart),
     "thaw": Action(3, _anybody, _thaw),
@@ -198,5 +206,5 @@ ACTIONS: dict[str, Action] = {
     "step": Action(1, lambda r, s: r.choice(("3600", "-3600")), faults.step),
     "grow": Action(0.5, lambda r, s: "", faults.grow),
 }
-ALWAYS = ("produce", "turn", "turns", "advance", "restart", "thaw", "deploy")
+ALWAYS = ("produce", "serve", "turn", "turns", "advance", "restart", "thaw", "deploy")
 """Actions that no schedule is without; of the others each has its own mixture."""

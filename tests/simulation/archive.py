@@ -5,24 +5,16 @@ compaction take nothing from it.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
 
 from pmstream.app import Names
 from pmstream.runtime.changelog import COMMIT_KEY, CommitRecord, load_commit
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Committed, Record, TopicPartition
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.memory.partition import Transaction
-from tests.simulation.author import COMMANDS
+from tests.simulation.book import Book, Violation, demand
 
-
-class Violation(BaseException):
-    """Something that must never be; nothing in the runtime catches it."""
-
-
-def demand(holds: object, what: Callable[[], str] | str) -> None:
-    """Raises Violation unless it holds."""
-    if not holds:
-        raise Violation(what if isinstance(what, str) else what())
+__all__ = ["Archive", "Violation", "demand"]
 
 
 def _offset(record: Record) -> int:
@@ -37,12 +29,12 @@ class Archive:
         last: of each changelog partition, the last commit record.
     """
 
-    def __init__(self, log: MemoryLog, names: Names) -> None:
+    def __init__(self, log: MemoryLog, names: Names, clock: Clock) -> None:
         self.records: dict[TopicPartition, list[Record]] = {}
         self.last: dict[int, CommitRecord] = {}
         self.commits = self.aborts = 0
         self._names = names
-        self._ids: set[bytes] = set()
+        self.book = Book(log, names, clock)
         self._owners: dict[tuple[int, int], str] = {}
         broker = log._broker
         decide = broker.decide
@@ -93,8 +85,8 @@ class Archive:
             elif place.topic == names.inbox:
                 sent = [key for key in transaction.offsets if key[0] == names.group("router")]
                 demand(sent, f"I3: {transaction.transactional_id} routed without an offset")
-            elif place.topic == COMMANDS:
-                self._check_commands(records)
+        if touched:
+            self.book.committed(written, {each: self.last[each] for each in touched})
         moved = {
             place.partition
             for group, place in transaction.offsets
@@ -116,6 +108,7 @@ class Archive:
             lambda: f"I2: {who} committed sequence {new.sequence} after {last} into {partition}",
         )
         demand(last is None or new.source >= last.source, "a position went back")
+        demand(last is None or new.replies >= last.replies, "a position in the replies went back")
         demand(new.owner == who, lambda: f"I2: {who} committed in the name of {new.owner}")
         inbox = names.group("instances"), TopicPartition(names.inbox, partition)
         _, moved = of.offsets.get(inbox, (0, None))
@@ -127,9 +120,3 @@ class Archive:
             lambda: f"I6: {owner} and {who} committed {partition} in generation {new.generation}",
         )
         self.last[partition] = new
-
-    def _check_commands(self, records: list[Record]) -> None:
-        for record in records:
-            id = dict(record.headers)["command-id"]
-            demand(id and id not in self._ids, f"command {id!r} is visible twice")
-            self._ids.add(id or b"")

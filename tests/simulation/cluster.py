@@ -21,7 +21,16 @@ from pmstream.runtime.memory.hooks import Injection
 from pmstream.runtime.roles import INSTANCES, ROUTER, make_worker
 from pmstream.runtime.sources import Note, dump_note
 from tests.simulation.archive import Archive, demand
-from tests.simulation.author import APP, COMMANDS, MANAGER, SOURCE, author, make_app
+from tests.simulation.author import (
+    APP,
+    COMMANDS,
+    CONFIRM_SECONDS,
+    FOR_EVER,
+    MANAGER,
+    SOURCE,
+    author,
+    make_app,
+)
 from tests.simulation.process import Disks, Killed, Process
 from tests.simulation.stores import check_running, check_store
 
@@ -50,6 +59,8 @@ class Shape(Struct, frozen=True):
     flush: int = 300
     delete: int = 86_400
     timeout: int = 60
+    confirm: int = 0
+    completed: int = 0
 
 
 class Cluster:
@@ -69,7 +80,8 @@ class Cluster:
         self.clock = VirtualClock()
         self.log = MemoryLog(self.clock, transaction_timeout_ms=shape.timeout * 1_000)
         self.names = Names(APP, MANAGER)
-        self.archive = Archive(self.log, self.names)
+        self.archive = Archive(self.log, self.names, self.clock)
+        self.answered: Counter[int] = Counter()
         self.disks = Disks(root, lambda disk, name: disk / APP / MANAGER / name)
         self.script = deque(script)
         self.seen: Counter[str] = Counter()
@@ -90,6 +102,9 @@ class Cluster:
         author().guard = self._guard
         author().healed, author().lenient = False, shape.backlog < 100
         author().backlog_limit = shape.backlog
+        author().dispatch = "confirm" if shape.confirm else "send"
+        author().confirm_timeout = CONFIRM_SECONDS
+        author().completed_for = FOR_EVER if shape.completed else 0
         self._make_topics()
 
     def _make_topics(self) -> None:
@@ -102,6 +117,7 @@ class Cluster:
                 TopicSpec(names.inbox, shape.inbox),
                 TopicSpec(names.changelog, shape.inbox, retention),
                 TopicSpec(names.dead_letters, 1),
+                TopicSpec(names.replies, shape.inbox),
             ]
         )
         origin = Committed(0, dump_note(Note("ensure", self.log.topics()[SOURCE].id)))
@@ -235,6 +251,12 @@ class Cluster:
                 if owned.store is not None:
                     often = self.events % 4 == 0
                     self.seen[check_store(process, owned, self.archive, often=often)] += 1
+
+    def step_clock(self, seconds: float) -> None:
+        """The wall clock steps."""
+        self.archive.book.look()
+        self.clock.step(seconds)
+        self.wall += seconds
 
     # What was reached
 

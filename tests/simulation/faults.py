@@ -167,8 +167,7 @@ def advance(cluster: Cluster, words: list[str]) -> bool:
 
 
 def step(cluster: Cluster, words: list[str]) -> bool:
-    cluster.clock.step(float(words[0]))
-    cluster.wall += float(words[0])
+    cluster.step_clock(float(words[0]))
     return True
 
 

@@ -16,9 +16,11 @@ from pmstream.runtime.roles import ROUTER
 from tests.simulation.actions import ACTIONS, ALWAYS, act
 from tests.simulation.archive import Violation
 from tests.simulation.author import COMMANDS, SOURCE, author
+from tests.simulation.book import visible
 from tests.simulation.cluster import Cluster, Shape
 from tests.simulation.oracle import difference, instance_faults, routing_faults
 from tests.simulation.recipes import RECIPES
+from tests.simulation.services import HOW, serve_all
 from tests.simulation.stores import content
 
 ROUNDS = 1_500
@@ -33,6 +35,10 @@ OFTEN = {
     *(f"step {step}" for step in STEPS),
     *(f"disk {disk}" for disk in ("kept", "moved", "old", "wiped")),
     *(f"outcome {o}" for o in ("handled", "ended", "queued", "retrying", "parked", "skipped")),
+    *(f"outcome {o}" for o in ("awaiting", "held", "late")),
+    *(f"reply {said} once" for said in ("accept", "reject", "silent")),
+    *(f"reply accept {how}" for how in HOW),
+    *("timer fired", "command asked again"),
     *(
         "store checked",
         "aborted, done again",
@@ -73,6 +79,8 @@ def make(seed: int) -> list[str]:
         backlog=random.choice((2, 5, 10_000, 10_000, 10_000)),
         flush=random.choice((1, 20, 300)),
         timeout=random.choice((20, 60, 36_000)),
+        confirm=random.choice((0, 1)),
+        completed=random.choice((0, 0, 1)),
     )
     weights = {
         name: action.weight * (1 if name in ALWAYS else random.choice((0, 0.3, 1, 3)))
@@ -105,6 +113,8 @@ def run(script: list[str]) -> Outcome:
         while cluster.script:
             act(cluster, cluster.script.popleft())
         fault = _judge(cluster)
+        cluster.seen["timer fired"] += len(cluster.archive.book.fired)
+        cluster.seen["command asked again"] += cluster.archive.book.again
     except Violation as violation:
         fault = str(violation)
     finally:
@@ -120,7 +130,7 @@ def _heal(cluster: Cluster) -> None:
     for who in list(log._broker.pinned):
         log.pin(who, pinned=False)
     log.hold_markers(held=False)
-    cluster.clock.step(-cluster.wall)
+    cluster.step_clock(-cluster.wall)
     author().healed = cluster.healing = True
     for process in cluster.processes.values():
         process.traps.clear()
@@ -140,6 +150,7 @@ def _judge(cluster: Cluster) -> str:
             if not process.worker and not process.label.endswith("~") and process.restarts:
                 cluster.start(process)
             cluster.turn(process)
+        serve_all(cluster)
         cluster.check()
         marks = (cluster.archive.commits, len(cluster.seen))
         quiet, last = (quiet + 1, last) if marks == last else (0, marks)
@@ -147,7 +158,7 @@ def _judge(cluster: Cluster) -> str:
             break
         if quiet > 2 * QUIET:
             cluster.clock.advance(2)
-            cluster.clock.step(3_700)
+            cluster.step_clock(3_700)
             quiet = 0
     faults = list(_faults(cluster))
     if not _read_all(cluster):
@@ -168,6 +179,12 @@ def _positions(cluster: Cluster) -> dict[TopicPartition, tuple[int, int]]:
         if place.topic == names.inbox:
             last = archive.last.get(place.partition)
             found[place] = last.source if last is not None else 0, records[-1].offset + 1
+    for number, part in enumerate(log._broker.topic(names.replies).partitions):
+        replies = visible(part)
+        if replies:
+            last = archive.last.get(number)
+            position = last.replies if last is not None else 0
+            found[part.where] = position, replies[-1].offset + 1
     return found
 
 
@@ -191,7 +208,8 @@ def _faults(cluster: Cluster) -> Iterator[str]:
     stores: dict[bytes, bytes] = {}
     for number in range(cluster.shape.inbox):
         changelog |= archive.folded(number, 1 << 62)
-    yield from instance_faults(inbox, archive.topic(COMMANDS), changelog)
+    commands = archive.topic(COMMANDS)
+    yield from instance_faults(inbox, commands, changelog, archive.book.fired)
     for process in cluster.processes.values():
         for part in process.stage.partitions if process.stage is not None else ():
             stores |= content(part.store)
