@@ -5,5 +5,6 @@ Rule: `old` stands exactly once in its file (`tests/test_mutations.py`), so the 
 
 from tests.mutants.others import OTHERS
 from tests.mutants.ten import TEN
+from tests.mutants.time import TIME
 
-MUTATIONS = (*TEN, *OTHERS)
+MUTATIONS = (*TEN, *OTHERS, *TIME)
