@@ -10,10 +10,11 @@ from typing import NamedTuple
 from pmstream.runtime.commit import STEPS
 from tests.simulation import faults
 from tests.simulation.author import NOWHERE, ROUTES, SOURCE, WHATS, Happened, make_app, make_codec
-from tests.simulation.cluster import Cluster, Shape
+from tests.simulation.cluster import Cluster
 from tests.simulation.faults import who
 from tests.simulation.process import Process, Trap
 from tests.simulation.services import serve, serve_words
+from tests.simulation.shape import Shape
 
 PROCESSES = "abcdefgh"
 

@@ -5,13 +5,9 @@ Rule: nothing here is left to chance; a script of actions always does the same.
 
 from collections import Counter, deque
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
-from msgspec import Struct
-
 from pmstream.app import Names
-from pmstream.config import Settings
 from pmstream.errors import Stopped
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log import Committed, TopicPartition, TopicSpec
@@ -32,6 +28,7 @@ from tests.simulation.author import (
     make_app,
 )
 from tests.simulation.process import Disks, Killed, Process
+from tests.simulation.shape import Shape, settings
 from tests.simulation.stores import check_running, check_store
 
 ROLES = {"r": ROUTER, "i": INSTANCES}
@@ -44,23 +41,6 @@ LEGITIMATE = {
     "has not moved for": "ended: restore stalled",
     "Oops: halt": "ended: halted",
 }
-
-
-class Shape(Struct, frozen=True):
-    """The first line of a script: how large everything is."""
-
-    inbox: int = 2
-    sources: int = 2
-    routers: int = 1
-    workers: int = 2
-    batch: int = 4
-    cache: int = 1_000_000
-    backlog: int = 10_000
-    flush: int = 300
-    delete: int = 86_400
-    timeout: int = 60
-    confirm: int = 0
-    completed: int = 0
 
 
 class Cluster:
@@ -150,7 +130,7 @@ class Cluster:
                 process.role,
                 process.name,
                 self.log,
-                _settings(self.disks.root / process.host, self.shape),
+                settings(self.disks.root / process.host, self.shape),
                 self.clock,
                 self._told,
                 probe,
@@ -298,14 +278,3 @@ class Cluster:
         for process in self.processes.values():
             self._count(process)
             process.end()
-
-
-@lru_cache(64)
-def _settings(root: Path, shape: Shape) -> Settings:
-    return Settings(
-        state_dir=root,
-        max_batch_records=shape.batch,
-        cache_bytes=shape.cache,
-        commit_deadline_ms=2_000,
-        store_flush_interval_s=shape.flush,
-    )

@@ -17,7 +17,8 @@ from pmstream.runtime.log_errors import (
 )
 from pmstream.runtime.roles import INSTANCES
 from tests.simulation.author import COMMANDS, SOURCE, author
-from tests.simulation.cluster import ROLES, Cluster, Shape
+from tests.simulation.cluster import ROLES, Cluster
+from tests.simulation.shape import Shape
 
 ERRORS: dict[str, type[LogError]] = {
     each.__name__: each

@@ -17,10 +17,11 @@ from tests.simulation.actions import ACTIONS, ALWAYS, act
 from tests.simulation.archive import Violation
 from tests.simulation.author import COMMANDS, SOURCE, author
 from tests.simulation.book import visible
-from tests.simulation.cluster import Cluster, Shape
+from tests.simulation.cluster import Cluster
 from tests.simulation.oracle import difference, instance_faults, routing_faults
 from tests.simulation.recipes import RECIPES
 from tests.simulation.services import HOW, serve_all
+from tests.simulation.shape import Shape
 from tests.simulation.stores import content
 
 ROUNDS = 1_500

@@ -9,7 +9,8 @@ from pmstream.core.messages import ACCEPTED, COMMAND_ID, OUTCOME, PROCESS_UUID, 
 from pmstream.replies import Answer, accept, reject
 from pmstream.runtime.log import Headers, Record
 from tests.simulation.author import COMMANDS, Do, make_app, make_codec, verdict
-from tests.simulation.cluster import Cluster, Shape
+from tests.simulation.cluster import Cluster
+from tests.simulation.shape import Shape
 
 REASON = "no"
 
