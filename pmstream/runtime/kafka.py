@@ -21,7 +21,7 @@ from pmstream.runtime.kafka_errors import (
     reason,
     request_failure,
 )
-from pmstream.runtime.kafka_producer import KafkaProducer, KafkaWriter, abort_open
+from pmstream.runtime.kafka_producer import KafkaProducer, KafkaWriter, Takeovers
 from pmstream.runtime.kafka_reader import KafkaReader
 from pmstream.runtime.kafka_records import close
 from pmstream.runtime.log import Committed, TopicPartition
@@ -97,6 +97,7 @@ class KafkaLog(KafkaAdmin):
         self._max_poll_interval_ms = max_poll_interval_ms
         self._transaction_timeout_ms = transaction_timeout_ms
         self._group_protocol = group_protocol
+        self._takeovers = Takeovers()
         try:
             super().__init__({**_SHARED, **self._properties, **self._fixed}, bootstrap_servers)
         except KafkaException as raised:
@@ -138,13 +139,15 @@ class KafkaLog(KafkaAdmin):
         """A producer without transactions."""
         return KafkaWriter(self._settings(_PRODUCER, _PRODUCER_FIXED))
 
-    def abort_open(self, transactional_id: str) -> None:
+    def abort_open(self, transactional_id: str, timeout: float) -> None:
         """Ends whatever transaction that id has open, and fences its owner (takeover).
 
         Raises:
-            Again, Refused.
+            Again: not known to be done in so many seconds; it goes on by itself for a while.
+            Refused.
         """
-        abort_open(self._transactional_settings(transactional_id), self._address)
+        settings = self._transactional_settings(transactional_id)
+        self._takeovers.end(settings, self._address, timeout)
 
     def last_committed(
         self, group: str, partitions: Sequence[TopicPartition]

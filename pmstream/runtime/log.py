@@ -254,11 +254,12 @@ class Log(Protocol):
     def writer(self) -> Writer:
         """A producer without transactions."""
 
-    def abort_open(self, transactional_id: str) -> None:
+    def abort_open(self, transactional_id: str, timeout: float) -> None:
         """Ends whatever transaction that id has open, and fences its owner (takeover).
 
         Raises:
-            Again, Refused.
+            Again: not known to be done in so many seconds; it goes on by itself for a while.
+            Refused.
         """
 
     def topics(self) -> dict[str, TopicInfo]:

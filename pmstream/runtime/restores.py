@@ -11,7 +11,7 @@ from msgspec import Struct
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Consumer, Log, Reader, Record, TopicPartition
-from pmstream.runtime.log_errors import Again, PositionLost, Unavailable
+from pmstream.runtime.log_errors import Again, PositionLost
 from pmstream.runtime.partition import Partition
 from pmstream.runtime.restore import CHUNK_RECORDS, Restore, Verdict, other_count, other_source
 from pmstream.runtime.setup import Setup
@@ -134,6 +134,8 @@ class Restores:
             self._setup.direct,
         )
         self._reading.discard(number)
+        # It would be found by waiting, too, but a second later.
+        self._takeover.absent(owned.restore.changelog, names.group("instances"))
 
     def _read(self, restoring: list[Owned]) -> None:
         """Applies the next chunk of all changelogs that are wanted."""
@@ -235,12 +237,6 @@ class Restores:
 
     def _free_previous(self, restore: Restore) -> None:
         """Ends what a dead previous owner may have open in command topics (protocol §4 b)."""
-        last, group = restore.checkpoint.last, self._setup.names.group("instances")
-        if last is None or last.owner == self._setup.owner:
-            return
-        try:
-            members = self._log.members(group)
-        except (Again, Unavailable):
-            return  # whoever it hides from waits for the transaction's timeout
-        if last.owner.removeprefix(group + ".") not in members:
-            self._takeover.end(last.owner)
+        last = restore.checkpoint.last
+        if last is not None and last.owner != self._setup.owner:
+            self._takeover.end_absent([last.owner], self._setup.names.group("instances"))

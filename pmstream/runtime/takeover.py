@@ -6,13 +6,16 @@ that owner lives after all it is fenced, builds a new producer and restores in p
 lost.
 """
 
+from collections.abc import Iterable
+
 from pmstream.runtime.changelog import COMMIT_KEY, load_commit
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.inbox import owner_of
 from pmstream.runtime.log import Log, Record, TopicPartition
-from pmstream.runtime.log_errors import LogError, PositionLost, Refused
+from pmstream.runtime.log_errors import Again, LogError, PositionLost, Refused, Unavailable
 
 _AGAIN_SECONDS = 5.0
+_END_SECONDS = 0.1  # done half a second before the client knows of it
 _READ_SECONDS = 1.5
 _PEEK_RECORDS = 500
 _MOST_RECORDS = 20_000  # one transaction is the rule, and its commit record ends it
@@ -25,7 +28,7 @@ class Takeover:
         own_id: never taken over.
 
     Attributes:
-        count: how many were ended.
+        count: how many ends were begun.
     """
 
     def __init__(self, log: Log, clock: Clock, own_id: str) -> None:
@@ -43,9 +46,29 @@ class Takeover:
         records = self._pinned(changelog, _MOST_RECORDS)
         if records is None:
             return  # a log that is slow or away: fencing an owner who lives would not help
-        owners = {load_commit(each.value).owner for each in records if each.key == COMMIT_KEY}
-        for owner in owners or ({last_owner} if last_owner else set()):
+        for owner in _owners(records) or ({last_owner} if last_owner else set()):
             self.end(owner)
+
+    def absent(self, changelog: TopicPartition, group: str) -> None:
+        """Ends at once what owners that are no members of the group have open there.
+
+        Args:
+            changelog: the partition.
+            group: of its owners; their transactional ids are its name, a dot, and their own.
+        """
+        owners = _owners(self._pinned(changelog, _MOST_RECORDS) or ())
+        if owners:
+            self.end_absent(owners, group)
+
+    def end_absent(self, owners: Iterable[str], group: str) -> None:
+        """Ends the open transactions of those owners that are no members of the group."""
+        try:
+            members = self._log.members(group)
+        except (Again, Unavailable):
+            return  # who waits for them asks again, or waits for the transaction's timeout
+        for owner in owners:
+            if owner.removeprefix(group + ".") not in members:
+                self.end(owner)
 
     def inbox(self, inbox: TopicPartition) -> None:
         """Ends the router's transaction that pins an inbox partition."""
@@ -63,7 +86,9 @@ class Takeover:
             return
         self._tried[owner] = now
         try:
-            self._log.abort_open(owner)
+            self._log.abort_open(owner, _END_SECONDS)
+        except Again:
+            pass  # begun: what it frees shows by itself
         except LogError:
             return  # tried again later; a restore that stalls for long says so itself
         self.count += 1
@@ -88,3 +113,7 @@ class Takeover:
         finally:
             reader.close()
         return found
+
+
+def _owners(records: Iterable[Record]) -> set[str]:
+    return {load_commit(each.value).owner for each in records if each.key == COMMIT_KEY}

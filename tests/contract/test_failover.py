@@ -11,7 +11,7 @@ import pytest
 from pmstream.runtime.log import Committed, Producer, TopicPartition
 from pmstream.runtime.log_errors import MustAbort
 from tests.contract.conftest import MEMORY, THREE
-from tests.contract.world import Member, World
+from tests.contract.world import CALL, Member, World
 
 Outage = Callable[[], AbstractContextManager[None]]
 
@@ -102,7 +102,7 @@ def test_a_takeover_is_done_although_a_broker_is_away(world: World, outage: Outa
         stage_all(world, producer, topic, b"open")
     with outage():
         for producer in producers:
-            world.repeat(lambda who=producer: world.log.abort_open(who.transactional_id))  # type: ignore[misc]
+            world.repeat(lambda who=producer: world.log.abort_open(who.transactional_id, CALL))  # type: ignore[misc]
         for place in places(topic):
             world.stable(place, world.end(place, stable=False))
             assert world.values(place) == []

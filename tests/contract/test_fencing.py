@@ -79,7 +79,7 @@ def _second_producer(world: World, transactional_id: str) -> None:
 
 
 def _takeover(world: World, transactional_id: str) -> None:
-    world.repeat(lambda: world.log.abort_open(transactional_id))
+    world.repeat(lambda: world.log.abort_open(transactional_id, CALL))
 
 
 @pytest.mark.parametrize("fence", [_second_producer, _takeover])

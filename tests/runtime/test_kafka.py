@@ -162,7 +162,7 @@ def test_a_taken_over_producer_is_fenced(log: Log, partition: TopicPartition) ->
     old.send_offsets(membership, {partition: Committed(0, "1")}, 10)
     since = time.monotonic()
 
-    log.abort_open(old.transactional_id)
+    log.abort_open(old.transactional_id, 3)
 
     until(lambda: log.end(partition, stable=True) == 2, lambda: None)
     measured(f"takeover after {time.monotonic() - since:.2f} s")

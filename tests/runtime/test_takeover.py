@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from pmstream.runtime import takeover
+from pmstream.runtime.changelog import COMMIT_KEY, CommitRecord, dump_commit
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log import Producer, TopicPartition, TopicSpec
 from pmstream.runtime.log_errors import Fenced, Unavailable
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from pmstream.runtime.takeover import Takeover
+from tests.contract.world import Member
 from tests.runtime.world import World
 
 PLACE = TopicPartition("changelog", 0)
@@ -68,6 +70,53 @@ def test_nobody_is_ended_when_nothing_pins_the_changelog(owner: Producer, mine: 
     assert mine.count == 0
     write(owner)
     owner.commit(1)
+
+
+def commit_record(owner: str) -> bytes:
+    return dump_commit(
+        CommitRecord(
+            source=1,
+            sequence=1,
+            owner=owner,
+            generation=1,
+            partitions=1,
+            version="1",
+            time=0,
+            seen={},
+        )
+    )
+
+
+def test_an_open_transaction_of_who_has_left_the_group_is_ended_at_once(
+    log: MemoryLog, mine: Takeover
+) -> None:
+    gone = log.producer("group.gone")
+    write(gone)
+    gone.produce(PLACE.topic, commit_record("group.gone"), COMMIT_KEY, (), PLACE.partition)
+    gone.flush(1)
+
+    mine.absent(PLACE, "group")
+
+    assert mine.count == 1
+    with pytest.raises(Fenced):
+        gone.commit(1)
+
+
+def test_an_open_transaction_of_a_member_is_left_alone_for_a_second(
+    log: MemoryLog, mine: Takeover
+) -> None:
+    """A commit that is under way needs milliseconds; its end would cost a restore of everything."""
+    member = Member(log.consumer("group", "here"), [PLACE.topic], start=False)
+    member.gather()
+    here = log.producer("group.here")
+    write(here)
+    here.produce(PLACE.topic, commit_record("group.here"), COMMIT_KEY, (), PLACE.partition)
+    here.flush(1)
+
+    mine.absent(PLACE, "group")
+
+    assert mine.count == 0
+    here.commit(1)
 
 
 def test_nobody_is_ended_while_the_ends_cannot_be_told(

@@ -53,7 +53,7 @@ class MemoryLog:
         return MemoryWriter(self._broker, self.hooks)
 
     @hooked
-    def abort_open(self, transactional_id: str) -> None:
+    def abort_open(self, transactional_id: str, timeout: float) -> None:
         """See `Log.abort_open`."""
         self._broker.end_open(transactional_id)
 

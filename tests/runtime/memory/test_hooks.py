@@ -171,7 +171,7 @@ def test_a_pinned_transaction_hangs_until_it_is_let_go(
 
     clock.advance(3_600)
     with pytest.raises(Again):
-        log.abort_open(name)
+        log.abort_open(name, 3)
     assert world.end(partition, stable=True) == 0
     log.pin(name, pinned=False)
 
