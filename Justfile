@@ -48,6 +48,16 @@ soak: && mutations
     pmstream dev chaos --minutes 10 --workers 3 -o json
     pmstream dev chaos --minutes 10 --workers 3 --brokers 3 -o json
 
+# pmstream beside its peers on one broker: --quick, --peer quix, --runs 3, -o json
+[no-exit-message]
+@bench *args:
+    python -m bench "$@"
+
+# pmstream beside its peers on one broker: --quick, --peer quix, --runs 3, -o json
+[no-exit-message]
+@bench *args:
+    python -m bench "$@"
+
 # Plants one protocol bug after another in a copy, and shows that the tests catch each: --jobs 2
 [no-exit-message]
 @mutations *args:

@@ -33,6 +33,7 @@ class Cluster:
         progress: is told what is going on while it takes long.
         advertised: the ports that clients are told, in the brokers' order: those of a proxy, which
             has to listen before the cluster starts, for readiness is asked through it.
+        jvm: more flags for the brokers' JVMs; they win over our own.
         controller_apart: the controller is a process of its own, as in production, and outlives
             its brokers; else each broker is its own controller.
 
@@ -50,6 +51,7 @@ class Cluster:
         kafka_home: Path | None = None,
         progress: Callable[[str], None] = _silent,
         advertised: Sequence[int] | None = None,
+        jvm: Sequence[str] = (),
         controller_apart: bool = False,
     ) -> None:
         if brokers not in (1, 3):
@@ -65,6 +67,7 @@ class Cluster:
         self._ports = ports
         self._settings = dict(settings or {})
         self._advertised = tuple(advertised or ())
+        self._jvm = tuple(jvm)
         self._controller_apart = controller_apart
         self._kafka_home = kafka_home
         self._progress = progress
@@ -218,7 +221,8 @@ class Cluster:
         missing = [each for each in self._all() if not each.runs and each is self._controller]
         for broker in [*missing, *brokers]:
             server = broker.folder / "server.properties"
-            broker.start(self._runtime.command(server, *self._archive), doomed, self._home.held)
+            command = self._runtime.command(server, *self._archive, *self._jvm)
+            broker.start(command, doomed, self._home.held)
         readiness.await_brokers(brokers)
 
     def _broker(self, number: int) -> Broker:

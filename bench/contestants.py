@@ -1,0 +1,122 @@
+"""The contestants, by name."""
+
+import json
+import sys
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import fastavro
+import msgspec
+
+from bench import grounds
+from bench.apps import SCHEMAS
+from bench.job import STATE_PAD
+from bench.peers import Peer, Process, Told, of_plain, of_pmstream
+from pmstream.runtime import avro
+
+_KSTREAMS = grounds.PEERS / "kstreams"
+_JVM = ("-Xms512m", "-Xmx512m")
+
+
+def _module(name: str) -> Process:
+    return Process("peer", lambda told: [sys.executable, "-m", name, json.dumps(told)])
+
+
+def _worker(role: str, *, keyed: bool) -> Process:
+    def command(told: Told) -> Sequence[str]:
+        settings = {
+            "bootstrap_servers": told["servers"],
+            "state_dir": told["state_dir"],
+            "commit_interval_ms": told["interval_ms"],
+            "max_batch_records": told["batch"],
+            "session_timeout_ms": 6_000,
+        }
+        more = {"role": role, "name": f"{role}-{told['number']}", "keyed": keyed}
+        whole = {**told, **more, "settings": settings}
+        return [sys.executable, "-m", "bench.worker", json.dumps(whole)]
+
+    return Process(role, command)
+
+
+def _quix(told: Told) -> Sequence[str]:
+    whole = {**told, "state_pad": STATE_PAD}
+    script = grounds.PEERS / "quix_app.py"
+    return [grounds.quix_python(), str(script), json.dumps(whole)]
+
+
+def _kstreams(told: Told) -> Sequence[str]:
+    known, _ = avro.load(SCHEMAS)
+    more: dict[str, Any] = {"state": _KSTREAMS / "Order.avsc", "state_pad": STATE_PAD}
+    for name, schema in (("event", "bench.OrderPlaced"), ("command", "bench.ShipOrder")):
+        more[name] = SCHEMAS / f"{schema}.avsc"
+        more[f"{name}-prefix"] = (b"\xc3\x01" + known[schema].fingerprint).hex()
+    told = {**told, **more}
+    arguments = [part for name, value in told.items() for part in (f"--{name}", str(value))]
+    return ["java", *_JVM, "-cp", grounds.kstreams_class_path(), "Ordering", *arguments]
+
+
+_ORDER = fastavro.schema.load_schema(str(_KSTREAMS / "Order.avsc"))
+
+
+def _of_kstreams(key: bytes, value: bytes) -> tuple[str, bytes]:
+    fields: Any = fastavro.schemaless_reader(BytesIO(value), _ORDER, None)
+    return key.decode(), msgspec.json.encode(fields)
+
+
+PEERS = {
+    each.name: each
+    for each in (
+        Peer(
+            name="pmstream",
+            what="direct mode, Avro: one process",
+            processes=(_worker("instances", keyed=True),),
+            state_of=of_pmstream,
+        ),
+        Peer(
+            name="pmstream-two-hops",
+            what="router and instances worker, Avro: two processes",
+            processes=(_worker("instances", keyed=False), _worker("router", keyed=False)),
+            state_of=of_pmstream,
+        ),
+        Peer(
+            name="bare",
+            what="a loop with nothing around it, with pmstream's own codec",
+            processes=(_module("bench.peers.bare"),),
+            state_of=of_plain,
+            told={"codec": "pmstream"},
+            changelog=True,
+        ),
+        Peer(
+            name="bare-fastavro",
+            what="the same with plain fastavro",
+            processes=(_module("bench.peers.bare"),),
+            state_of=of_plain,
+            told={"codec": "fastavro"},
+            changelog=True,
+        ),
+        Peer(
+            name="quix",
+            what="Quix Streams 3.28.1, exactly once, JSON",
+            processes=(Process("peer", _quix),),
+            state_of=of_plain,
+            json=True,
+        ),
+        Peer(
+            name="quix-group-by",
+            what="the same, its events keyed anew first",
+            processes=(Process("peer", _quix),),
+            state_of=of_plain,
+            told={"regroup": True},
+            json=True,
+        ),
+        Peer(
+            name="kstreams",
+            what="Kafka Streams 4.3.1, exactly once v2, Avro, one thread, no record cache",
+            processes=(Process("peer", _kstreams),),
+            state_of=_of_kstreams,
+            told={"cached": False},
+            events=4,
+        ),
+    )
+}

@@ -1,0 +1,67 @@
+"""One pmstream worker of the job, watched: `python -m bench.worker JSON`.
+
+Writes, when it ends, how long its commits took; each restored partition is a line as it happens.
+"""
+
+import json
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from bench.apps import NAME, make
+from bench.peers import quantiles
+from pmstream.cli.run import attend
+from pmstream.config import Settings
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.log import Log
+from pmstream.runtime.roles import make_worker
+from pmstream.runtime.worker import Worker
+
+
+class Watch:
+    """Times the commits (a probe), and notes partitions that begin to run.
+
+    Args:
+        stats: the file to write; what is restored goes to `<stats>.running`.
+    """
+
+    def __init__(self, stats: Path) -> None:
+        self._stats, self._began = stats, 0.0
+        self._commits: list[float] = []
+
+    def __call__(self, step: str) -> None:
+        if step == "begin":
+            self._began = time.perf_counter()
+        elif step == "acknowledged":
+            self._commits.append(time.perf_counter() - self._began)
+
+    def told(self, what: str, partition: int, text: str) -> None:
+        """Hears of the worker."""
+        if what == "running":
+            with Path(f"{self._stats}.running").open("a") as notes:
+                notes.write(json.dumps([time.time(), partition, text]) + "\n")
+
+    def write(self) -> None:
+        """The end."""
+        self._stats.write_text(json.dumps({"commit": quantiles(self._commits)}))
+
+
+def main(told: dict[str, Any]) -> None:
+    """Runs it until a signal."""
+    watch = Watch(Path(told["stats"]))
+    app = make(told["group"], told["source"], told["commands"], keyed=told["keyed"])
+    settings = Settings.load(**told["settings"])
+
+    def made(log: Log, clock: Clock) -> Worker:
+        return make_worker(
+            app, NAME, told["role"], told["name"], log, settings, clock, watch.told, watch
+        )
+
+    attend(made, settings, nullcontext(), app=app.name, role=told["role"], worker=told["name"])
+    watch.write()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
