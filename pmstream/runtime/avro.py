@@ -24,6 +24,7 @@ from fastavro.schema import (
 from msgspec import Struct
 
 from pmstream.runtime.agreement import is_flat
+from pmstream.runtime.flat import QuickRead, plain_fields, quick_reader, quick_writer
 from pmstream.runtime.resolution import PARTIAL, aliases, resolve
 from pmstream.runtime.schemas import (
     NATIVE,
@@ -201,8 +202,8 @@ def writer(schema: Schema, type_: type[Struct], prefix: bytes) -> Write:
     parsed, check, convert = schema.parsed, checker(schema.expanded), _converting(schema)
     flat = is_flat(schema.expanded, type_)
     # Deterministic: a set where an array is asked for must not differ from run to run.
-    plain = partial(msgspec.to_builtins, builtin_types=NATIVE, order="deterministic")
-    view: Callable[[Any], Any] = msgspec.structs.asdict if flat else plain
+    builtins = partial(msgspec.to_builtins, builtin_types=NATIVE, order="deterministic")
+    view: Callable[[Any], Any] = msgspec.structs.asdict if flat else builtins
 
     def write(message: Any) -> bytes:
         fields = view(message)
@@ -213,7 +214,15 @@ def writer(schema: Schema, type_: type[Struct], prefix: bytes) -> Write:
         schemaless_writer(stream, parsed, fields, disable_tuple_notation=True)
         return prefix + stream.getvalue()
 
-    return write
+    plain = plain_fields(parsed) if flat else None
+    return write if plain is None else quick_writer(plain, prefix, write)
+
+
+def short_cut(written: Schema, wanted: Schema, type_: type[Struct], start: int) -> QuickRead | None:
+    """The quick way to what `reader` reads, `start` bytes into a value; None when there is none."""
+    same = written is wanted or _dropped(written, wanted) == frozenset()
+    plain = plain_fields(written.parsed) if same and is_flat(wanted.expanded, type_) else None
+    return None if plain is None else quick_reader(plain, start, type_)
 
 
 def blame(schema: Schema, message: Struct, error: Exception) -> str:

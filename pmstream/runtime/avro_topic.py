@@ -19,6 +19,7 @@ from pmstream.core.messages import Headers
 from pmstream.errors import Undecodable
 from pmstream.runtime import avro
 from pmstream.runtime.agreement import Declared
+from pmstream.runtime.flat import QuickRead
 from pmstream.runtime.schemas import Schema
 from pmstream.runtime.wire import Undeclared, Writer
 
@@ -33,6 +34,7 @@ class UnknownSchema(Undecodable):
 class _Reader(Struct, frozen=True):
     name: str
     read: avro.Read
+    quick: QuickRead | None
 
 
 class AvroTopic:
@@ -59,7 +61,9 @@ class AvroTopic:
             each = types.get(today)
             entry: _Reader | Undeclared = Undeclared(schema.name)
             if each is not None:
-                entry = _Reader(each.__name__, avro.reader(schema, known[today], each))
+                read = avro.reader(schema, known[today], each)
+                quick = avro.short_cut(schema, known[today], each, self._size)
+                entry = _Reader(each.__name__, read, quick)
             self._readers |= dict.fromkeys(_prefixes(schema, topic.format, ids), entry)
         self.writers: dict[type, Writer] = {}
         for each, key in topic.types.items():
@@ -80,6 +84,9 @@ class AvroTopic:
             self._unknown(value)
         if isinstance(reader, Undeclared):
             return reader
+        message = reader.quick(value) if reader.quick is not None else None
+        if message is not None:
+            return message
         stream = BytesIO(value)
         stream.seek(self._size)
         try:
