@@ -6,7 +6,7 @@ that does not stops it, because from there on one process may be in two partitio
 
 from collections.abc import Callable
 
-from pmstream.core.engine import Halt
+from pmstream.core.engine import Arrived, Halt
 from pmstream.core.messages import Routed
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Out
@@ -15,7 +15,7 @@ from pmstream.runtime.intake import Counted, Intake
 from pmstream.runtime.log import Record
 from pmstream.runtime.murmur2 import murmur2_partition
 
-Found = Routed | Out | Halt | None
+Found = Arrived | Out | Halt | None
 """An input of an instance, a dead letter, why the process manager is to stop, or nothing."""
 
 _SHOWN_BYTES = 80
@@ -33,14 +33,15 @@ def direct_reader(
         found = intake.take(record, counted, clock.now())
         if found is None or isinstance(found, Out | Halt):
             return found
-        (uuid, *more), value = found.ids, record.value
+        routing, value = found.routing, record.value
+        (uuid, *more) = routing.ids
         if more or uuid.encode() != record.key:
-            return _misrouted(record, found.ids)
-        assert found.route is not None, "an event that goes nowhere"
+            return _misrouted(record, routing.ids)
+        assert routing.route is not None, "an event that goes nowhere"
         assert value is not None, "a tombstone that goes somewhere"
-        return Routed(
+        routed = Routed(
             process_uuid=uuid,
-            route=found.route,
+            route=routing.route,
             value=value,
             topic=record.topic,
             partition=record.partition,
@@ -48,10 +49,17 @@ def direct_reader(
             index=0,
             timestamp=record.timestamp,
             headers=own_headers(record.headers),
-            hold=found.hold,
+            hold=routing.hold,
         )
+        # What interested() could have changed is decoded anew, as in a retry.
+        return Arrived(routed, found.event if _is_frozen(found.event) else None)
 
     return read
+
+
+def _is_frozen(event: object) -> bool:
+    config = getattr(type(event), "__struct_config__", None)
+    return config is not None and config.frozen
 
 
 def _misplaced(record: Record, number: int, partitions: int) -> Halt | None:

@@ -51,6 +51,13 @@ class Rules(Struct, frozen=True, kw_only=True):
     unknown_schema: str
 
 
+class Accepted(Struct, frozen=True):
+    """A record that goes somewhere: where, and its event."""
+
+    routing: engine.Routing
+    event: Any
+
+
 class Intake:
     """Judges source records."""
 
@@ -60,11 +67,11 @@ class Intake:
 
     def take(
         self, record: Record, counted: Counted, now: int
-    ) -> engine.Routing | Out | engine.Halt | None:
+    ) -> Accepted | Out | engine.Halt | None:
         """Judges one record, and keeps count of what cannot be decoded.
 
         Returns:
-            Where it goes (it goes somewhere); a dead letter; why the process manager is to stop;
+            Where it goes; a dead letter; why the process manager is to stop;
             or None: it concerns nobody.
         """
         if record.value is None:
@@ -86,7 +93,7 @@ class Intake:
             return routing.failure
         if isinstance(routing.failure, engine.DeadLetter):
             return self._dead_letter(record, routing.failure.reason, now)
-        return None if routing.route is None else routing
+        return None if routing.route is None else Accepted(routing, event)
 
     def _ask(self, event: Any, record: Record, now: int) -> engine.Routing:
         if self._rules.guard is not None:

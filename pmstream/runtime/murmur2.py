@@ -1,6 +1,12 @@
 """Kafka's partition of a key, as Java's default partitioner has it."""
 
+from functools import lru_cache
 
+_REMEMBERED = 16_384
+"""Keys: of a process that is busy, the hash costs more than all else that is verified."""
+
+
+@lru_cache(_REMEMBERED)
 def murmur2_partition(key: bytes, partitions: int) -> int:
     """The partition that Java's default partitioner gives a key (KIP-480 keeps it for keys)."""
     return (_murmur2(key) & 0x7FFFFFFF) % partitions

@@ -5,7 +5,7 @@ failing, retrying, waiting or parked instance holds back itself only.
 """
 
 from pmstream.core import engine
-from pmstream.core.engine import Arrived, Due, Halt, Outcome, Step, Take, Waiting
+from pmstream.core.engine import Due, Halt, Outcome, Step, Take, Waiting
 from pmstream.core.instance import FormatError
 from pmstream.errors import StateNewer
 from pmstream.runtime.changelog import (
@@ -178,14 +178,15 @@ class Partition:
 
     def _process_record(self, record: Record, now: int) -> bool:
         """Handles one record; False when it has to wait where it is."""
-        routed = self._setup.read(record, self.number, self)
-        if isinstance(routed, Halt):
-            self.halt = routed
+        found = self._setup.read(record, self.number, self)
+        if isinstance(found, Halt):
+            self.halt = found
             return False
-        if isinstance(routed, Out):
-            self._out.append(routed)
-        if routed is None or isinstance(routed, Out):
+        if isinstance(found, Out):
+            self._out.append(found)
+        if found is None or isinstance(found, Out):
             return True
+        routed = found.routed
         source = f"{routed.topic}-{routed.partition}"
         mark = (routed.offset, routed.index)
         if mark <= self._seen.get(source, (-1, 0)):
@@ -194,7 +195,7 @@ class Partition:
         if self._is_full(routed.process_uuid, routed.route):
             self.blocked = routed.process_uuid
             return False
-        if not self._step(routed.process_uuid, Arrived(routed), now):
+        if not self._step(routed.process_uuid, found, now):
             return False
         self._seen[source] = mark
         return True

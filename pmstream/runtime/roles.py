@@ -8,6 +8,7 @@ from pmstream.app import App, Names
 from pmstream.config import Settings
 from pmstream.core import process
 from pmstream.core.durations import milliseconds
+from pmstream.core.engine import Arrived
 from pmstream.core.process import CONFIRM, Callbacks, ProcessManager
 from pmstream.errors import ConfigurationError, Stopped, Undecodable
 from pmstream.runtime import router
@@ -246,7 +247,7 @@ def _reader(names: Names, partitions: int, clock: Clock) -> Callable[[Record, in
                 f"{belongs} of {partitions} (murmur2): something else than this router writes to "
                 "the inbox, with another partitioner or partition count"
             )
-        return routed
+        return Arrived(routed)
 
     return read
 

@@ -69,8 +69,8 @@ class RouterStage(SourceStage):
             source.out.append(found)
             self.dead_letters += 1
             return True
-        for index, uuid in enumerate(found.ids):
-            headers = inbox_headers(record, found, index, self._owner)
+        for index, uuid in enumerate(found.routing.ids):
+            headers = inbox_headers(record, found.routing, index, self._owner)
             source.out.append(Out(self._setup.names.inbox, uuid.encode(), record.value, headers))
             source.size += len(record.value)
         return True
