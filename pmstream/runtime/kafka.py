@@ -21,7 +21,7 @@ from pmstream.runtime.kafka_errors import (
     reason,
     request_failure,
 )
-from pmstream.runtime.kafka_producer import KafkaProducer, KafkaWriter, Takeovers
+from pmstream.runtime.kafka_producer import KafkaProducer, KafkaWriter, abort_open
 from pmstream.runtime.kafka_reader import KafkaReader
 from pmstream.runtime.kafka_records import close
 from pmstream.runtime.log import Committed, TopicPartition
@@ -97,7 +97,6 @@ class KafkaLog(KafkaAdmin):
         self._max_poll_interval_ms = max_poll_interval_ms
         self._transaction_timeout_ms = transaction_timeout_ms
         self._group_protocol = group_protocol
-        self._takeovers = Takeovers()
         try:
             super().__init__({**_SHARED, **self._properties, **self._fixed}, bootstrap_servers)
         except KafkaException as raised:
@@ -143,11 +142,10 @@ class KafkaLog(KafkaAdmin):
         """Ends whatever transaction that id has open, and fences its owner (takeover).
 
         Raises:
-            Again: not known to be done in so many seconds; it goes on by itself for a while.
+            Again: not known to be done in so many seconds; it may be all the same.
             Refused.
         """
-        settings = self._transactional_settings(transactional_id)
-        self._takeovers.end(settings, self._address, timeout)
+        abort_open(self._transactional_settings(transactional_id), self._address, timeout)
 
     def last_committed(
         self, group: str, partitions: Sequence[TopicPartition]

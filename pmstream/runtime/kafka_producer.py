@@ -19,7 +19,6 @@ INIT_DEADLINE = 60.0
 """Seconds in which a transactional id must become ours."""
 
 _INIT_TRY = 5.0
-_TAKEOVER_LIFE = 10.0
 _FULL_QUEUE_POLL = 0.1
 _TRANSACTION_ERRORS = (ck.KafkaException, SystemError, RuntimeError)
 
@@ -142,34 +141,25 @@ class _Dropped:
         raise OutcomeUnknown("this producer was dropped")
 
 
-class Takeovers:
-    """Ends what transactional ids have open, each by a throw-away producer of that id.
+def abort_open(settings: Mapping[str, Any], address: str, timeout: float) -> None:
+    """Ends what a transactional id has open, by a throw-away producer of that id.
 
-    A broker that has to abort first asks to come back, for which the client takes half a second:
-    who called need not wait for that. The client is kept meanwhile, and goes on.
+    A broker that has to abort first asks to come back, which the client does half a second later.
+    Who does not wait for that must not leave the client behind: its second call would fence an
+    owner who lives after all and has a new producer by then.
+
+    Raises:
+        Again: not known to be done within so many seconds; it may be all the same.
+        Refused: the id is not allowed.
     """
-
-    def __init__(self) -> None:
-        self._begun: dict[str, tuple[ck.Producer, float]] = {}
-
-    def end(self, settings: Mapping[str, Any], address: str, timeout: float) -> None:
-        """Ends it, or goes on with what was begun.
-
-        Raises:
-            Again: not known to be done within so many seconds.
-            Refused: the id is not allowed.
-        """
-        now, name = time.monotonic(), settings["transactional.id"]
-        self._begun = {k: v for k, v in self._begun.items() if now - v[1] < _TAKEOVER_LIFE}
-        client = self._begun.pop(name, (None, 0.0))[0] or ck.Producer(dict(settings))
-        try:
-            client.init_transactions(timeout)
-        except _TRANSACTION_ERRORS as raised:
-            failure = _init_failure(raised, name)
-            if failure is None or isinstance(failure, Again):
-                self._begun[name] = client, now
-                raise Again(f"takeover at {address} is not done: {reason(raised)}") from raised
-            raise failure from raised
+    client = ck.Producer(dict(settings))
+    try:
+        client.init_transactions(timeout)
+    except _TRANSACTION_ERRORS as raised:
+        failure = _init_failure(raised, settings["transactional.id"])
+        if failure is None or isinstance(failure, Again):
+            raise Again(f"takeover at {address} is not done: {reason(raised)}") from raised
+        raise failure from raised
 
 
 def _ready(settings: Mapping[str, Any], address: str, deadline: float) -> ck.Producer:

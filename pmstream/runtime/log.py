@@ -258,7 +258,7 @@ class Log(Protocol):
         """Ends whatever transaction that id has open, and fences its owner (takeover).
 
         Raises:
-            Again: not known to be done in so many seconds; it goes on by itself for a while.
+            Again: not known to be done in so many seconds; it may be all the same.
             Refused.
         """
 

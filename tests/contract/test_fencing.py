@@ -1,11 +1,12 @@
 """Contract: who may commit. Stale members, second producers, takeovers."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from pmstream.runtime.log import Committed, Membership, Producer, TopicPartition
-from pmstream.runtime.log_errors import Fenced, MustGather, OutcomeUnknown
+from pmstream.runtime.log_errors import Again, Fenced, MustGather, OutcomeUnknown
 from tests.contract.world import CALL, World
 
 
@@ -63,12 +64,18 @@ def test_a_fresh_membership_is_accepted_for_anything(world: World) -> None:
     """Kafka does not look at who owns a partition: the worker's own table has to (I6)."""
     topic, group = world.topic(2), world.name("group")
     one, two = world.member(group, [topic]), world.member(group, [topic])
-    world.gather_until(lambda: len(one.owned) == len(two.owned) == 1, one, two)
-    (foreign,) = two.owned
     producer = world.producer()
+    fresh: list[Membership | None] = []
+
+    def is_settled() -> bool:  # a second round of the rebalance may still be to come
+        fresh[:] = [one.consumer.membership()]
+        return len(one.owned) == len(two.owned) == 1 and fresh[0] is not None
+
+    world.gather_until(is_settled, one, two)
+    (foreign,) = two.owned
 
     producer.begin()
-    world.send(producer, one.consumer.membership(), foreign, Committed(5))
+    world.send(producer, fresh[0], foreign, Committed(5))
     world.commit(producer)
 
     assert world.committed(two, foreign) == Committed(5)
@@ -129,6 +136,25 @@ def test_a_fenced_owner_works_again_as_a_new_producer(world: World) -> None:
     world.stage(again, partition, [b"again"])
     world.commit(again)
 
+    world.stable(partition, 4)
+    assert world.values(partition) == [b"again"]
+
+
+def test_a_takeover_that_is_not_waited_for_fences_nobody_later(world: World) -> None:
+    """Its client would come back after half a second, and fence the owner's new producer."""
+    partition, name = world.partition(), world.name("id")
+    owner = world.producer(name)
+    world.stage(owner, partition, [b"open"])
+    with suppress(Again):
+        world.log.abort_open(name, 0.25)
+    world.stable(partition, 2)
+    owner.drop()
+
+    again = world.producer(name)
+    world.clock.sleep(1.5)
+
+    world.stage(again, partition, [b"again"])
+    world.commit(again)
     world.stable(partition, 4)
     assert world.values(partition) == [b"again"]
 
