@@ -3,7 +3,7 @@
 Rule: this module and its `kafka_*` neighbours are the only door to confluent_kafka.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import confluent_kafka as ck
@@ -138,14 +138,18 @@ class KafkaLog(KafkaAdmin):
         """A producer without transactions."""
         return KafkaWriter(self._settings(_PRODUCER, _PRODUCER_FIXED))
 
-    def abort_open(self, transactional_id: str, timeout: float) -> None:
+    def abort_open(
+        self, transactional_id: str, timeout: float, is_enough: Callable[[], bool] = lambda: False
+    ) -> None:
         """Ends whatever transaction that id has open, and fences its owner (takeover).
 
+        Ready when `is_enough` says that what was wanted shows.
+
         Raises:
-            Again: not known to be done in so many seconds; it may be all the same.
-            Refused.
+            Again (not done in `timeout` seconds), Refused.
         """
-        abort_open(self._transactional_settings(transactional_id), self._address, timeout)
+        settings = self._transactional_settings(transactional_id)
+        abort_open(settings, self._address, timeout, is_enough)
 
     def last_committed(
         self, group: str, partitions: Sequence[TopicPartition]

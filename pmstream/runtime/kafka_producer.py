@@ -19,6 +19,7 @@ INIT_DEADLINE = 60.0
 """Seconds in which a transactional id must become ours."""
 
 _INIT_TRY = 5.0
+_TAKEOVER_LOOK = 0.05
 _FULL_QUEUE_POLL = 0.1
 _TRANSACTION_ERRORS = (ck.KafkaException, SystemError, RuntimeError)
 
@@ -141,25 +142,34 @@ class _Dropped:
         raise OutcomeUnknown("this producer was dropped")
 
 
-def abort_open(settings: Mapping[str, Any], address: str, timeout: float) -> None:
+def abort_open(
+    settings: Mapping[str, Any], address: str, timeout: float, is_enough: Callable[[], bool]
+) -> None:
     """Ends what a transactional id has open, by a throw-away producer of that id.
 
-    A broker that has to abort first asks to come back, which the client does half a second later.
-    Who does not wait for that must not leave the client behind: its second call would fence an
-    owner who lives after all and has a new producer by then.
+    A broker that has to abort does so and asks to come back; the client does, half a second later.
+    Whoever sees before that what was wanted neither waits for it nor lets it happen: the second
+    call would fence an owner who lives after all and has a new producer by then.
 
     Raises:
-        Again: not known to be done within so many seconds; it may be all the same.
+        Again: not known to be done within so many seconds.
         Refused: the id is not allowed.
     """
+    until = time.monotonic() + timeout
     client = ck.Producer(dict(settings))
-    try:
-        client.init_transactions(timeout)
-    except _TRANSACTION_ERRORS as raised:
-        failure = _init_failure(raised, settings["transactional.id"])
-        if failure is None or isinstance(failure, Again):
-            raise Again(f"takeover at {address} is not done: {reason(raised)}") from raised
-        raise failure from raised
+    while True:
+        try:
+            client.init_transactions(min(_TAKEOVER_LOOK, timeout))
+        except _TRANSACTION_ERRORS as raised:
+            failure = _init_failure(raised, settings["transactional.id"])
+            if failure is not None and not isinstance(failure, Again):
+                raise failure from raised
+            if is_enough():
+                return
+            if time.monotonic() > until:
+                raise Again(f"takeover at {address} is not done: {reason(raised)}") from raised
+        else:
+            return
 
 
 def _ready(settings: Mapping[str, Any], address: str, deadline: float) -> ck.Producer:

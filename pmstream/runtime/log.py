@@ -254,12 +254,15 @@ class Log(Protocol):
     def writer(self) -> Writer:
         """A producer without transactions."""
 
-    def abort_open(self, transactional_id: str, timeout: float) -> None:
+    def abort_open(
+        self, transactional_id: str, timeout: float, is_enough: Callable[[], bool] = lambda: False
+    ) -> None:
         """Ends whatever transaction that id has open, and fences its owner (takeover).
 
+        Ready when `is_enough` says that what was wanted shows.
+
         Raises:
-            Again: not known to be done in so many seconds; it may be all the same.
-            Refused.
+            Again (not done in `timeout` seconds), Refused.
         """
 
     def topics(self) -> dict[str, TopicInfo]:

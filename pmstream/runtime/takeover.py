@@ -15,21 +15,20 @@ from pmstream.runtime.log import Log, Record, TopicPartition
 from pmstream.runtime.log_errors import Again, LogError, PositionLost, Refused, Unavailable
 
 _AGAIN_SECONDS = 5.0
-_END_SECONDS = 0.25  # it is done long before the client knows of it, which takes it 0.5 s
-_UNSURE_SECONDS = 1.0
+_END_SECONDS = 3.0
 _READ_SECONDS = 1.5
 _PEEK_RECORDS = 500
 _MOST_RECORDS = 20_000  # one transaction is the rule, and its commit record ends it
 
 
 class Takeover:
-    """Ends open transactions, each owner's at most once in 5 s, or in 1 s if that may have failed.
+    """Ends open transactions, each owner's at most once in 5 s.
 
     Args:
         own_id: never taken over.
 
     Attributes:
-        count: how many ends were begun.
+        count: how many were ended.
     """
 
     def __init__(self, log: Log, clock: Clock, own_id: str) -> None:
@@ -48,7 +47,7 @@ class Takeover:
         if records is None:
             return  # a log that is slow or away: fencing an owner who lives would not help
         for owner in _owners(records) or ({last_owner} if last_owner else set()):
-            self.end(owner)
+            self.end(owner, changelog)
 
     def absent(self, changelog: TopicPartition, group: str) -> None:
         """Ends at once what owners that are no members of the group have open there.
@@ -59,9 +58,11 @@ class Takeover:
         """
         owners = _owners(self._pinned(changelog, _MOST_RECORDS) or ())
         if owners:
-            self.end_absent(owners, group)
+            self.end_absent(owners, group, changelog)
 
-    def end_absent(self, owners: Iterable[str], group: str) -> None:
+    def end_absent(
+        self, owners: Iterable[str], group: str, pinned: TopicPartition | None = None
+    ) -> None:
         """Ends the open transactions of those owners that are no members of the group."""
         try:
             members = self._log.members(group)
@@ -69,7 +70,7 @@ class Takeover:
             return  # who waits for them asks again, or waits for the transaction's timeout
         for owner in owners:
             if owner.removeprefix(group + ".") not in members:
-                self.end(owner)
+                self.end(owner, pinned)
 
     def inbox(self, inbox: TopicPartition) -> None:
         """Ends the router's transaction that pins an inbox partition."""
@@ -78,8 +79,8 @@ class Takeover:
             if owner is not None:
                 self.end(owner)
 
-    def end(self, owner: str) -> None:
-        """Ends the owner's open transaction."""
+    def end(self, owner: str, pinned: TopicPartition | None = None) -> None:
+        """Ends the owner's open transaction; it is done once that partition is pinned no more."""
         now = self._clock.monotonic()
         if not owner or owner == self._own_id:
             return
@@ -87,13 +88,16 @@ class Takeover:
             return
         self._tried[owner] = now
         try:
-            self._log.abort_open(owner, _END_SECONDS)
-        except Again:
-            # Most likely begun: what it frees shows by itself. If not, it is still in the way then.
-            self._tried[owner] = now - _AGAIN_SECONDS + _UNSURE_SECONDS
+            self._log.abort_open(owner, _END_SECONDS, lambda: self._is_free(pinned))
         except LogError:
             return  # tried again later; a restore that stalls for long says so itself
         self.count += 1
+
+    def _is_free(self, partition: TopicPartition | None) -> bool:
+        if partition is None:
+            return False
+        low, high = (self._log.end(partition, stable=stable) for stable in (True, False))
+        return low is not None and high is not None and low >= high
 
     def _pinned(self, partition: TopicPartition, limit: int) -> list[Record] | None:
         """Records from the LSO on, the oldest first; None when no open transaction is known of."""

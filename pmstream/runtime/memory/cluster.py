@@ -1,6 +1,6 @@
 """The port on the memory log's brokers, and the hooks for tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Committed, TopicInfo, TopicPartition, TopicSpec
@@ -53,7 +53,9 @@ class MemoryLog:
         return MemoryWriter(self._broker, self.hooks)
 
     @hooked
-    def abort_open(self, transactional_id: str, timeout: float) -> None:
+    def abort_open(
+        self, transactional_id: str, timeout: float, is_enough: Callable[[], bool] = lambda: False
+    ) -> None:
         """See `Log.abort_open`."""
         self._broker.end_open(transactional_id)
 
