@@ -257,9 +257,7 @@ class Log(Protocol):
     def abort_open(
         self, transactional_id: str, timeout: float, is_enough: Callable[[], bool] = lambda: False
     ) -> None:
-        """Ends whatever transaction that id has open, and fences its owner (takeover).
-
-        Ready when `is_enough` says that what was wanted shows.
+        """Ends what that id has open, and fences its owner; ready once `is_enough` (takeover).
 
         Raises:
             Again (not done in `timeout` seconds), Refused.
