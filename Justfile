@@ -53,11 +53,6 @@ soak: && mutations
 @bench *args:
     python -m bench "$@"
 
-# pmstream beside its peers on one broker: --quick, --peer quix, --runs 3, -o json
-[no-exit-message]
-@bench *args:
-    python -m bench "$@"
-
 # Plants one protocol bug after another in a copy, and shows that the tests catch each: --jobs 2
 [no-exit-message]
 @mutations *args:
