@@ -5,8 +5,7 @@
     ./dev bench -o json                      all; the last line holds ratios and runs
 
 Runs alternate; what a peer wrote is verified, and a run that lost, doubled or misordered anything
-is void. More: `python -m bench.restore`, `.latency`, `.recovery`, `.memory`, `.timers`,
-`.neighbours`.
+is void. More: `python -m bench.timers`, `python -m bench.neighbours`.
 """
 
 import json
