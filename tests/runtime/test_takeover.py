@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from pmstream.runtime import takeover
+from pmstream.runtime import restore, takeover
 from pmstream.runtime.changelog import COMMIT_KEY, CommitRecord, dump_commit
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log import Producer, TopicPartition, TopicSpec
 from pmstream.runtime.log_errors import Fenced, Unavailable
 from pmstream.runtime.memory import MemoryLog
-from pmstream.runtime.roles import INSTANCES
+from pmstream.runtime.roles import INSTANCES, ROUTER
 from pmstream.runtime.takeover import Takeover
 from tests.contract.world import Member
 from tests.runtime.world import World
@@ -117,6 +117,38 @@ def test_an_open_transaction_of_a_member_is_left_alone_for_a_second(
 
     assert mine.count == 0
     here.commit(1)
+
+
+class Died(Exception):
+    """Somebody was killed."""
+
+
+def test_who_takes_over_from_a_worker_killed_in_mid_commit_does_not_wait(
+    tmp_path: Path, clock: VirtualClock, log: MemoryLog
+) -> None:
+    world, armed = World(log, tmp_path, clock), list[str]()
+
+    def probe(step: str) -> None:
+        if armed and step == "commit":
+            raise Died
+
+    world.start(ROUTER, "router-0")
+    world.start(INSTANCES, "w-0", probe)
+    world.count("a", [0])
+    world.settle()
+    armed.append("now")
+    world.count("a", [1])
+    with pytest.raises(Died):
+        world.settle()
+    world.crash("w-0")
+    log.lose(world.names.group(INSTANCES), "w-0")
+    since = clock.monotonic()
+
+    world.start(INSTANCES, "w-1")
+    world.settle(lambda: world.counts("a") == [(0, 1), (1, 2)])
+
+    assert clock.monotonic() - since < restore._PATIENCE_SECONDS
+    world.close()
 
 
 def test_nobody_is_ended_while_the_ends_cannot_be_told(
