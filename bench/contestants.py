@@ -23,7 +23,7 @@ def _module(name: str) -> Process:
     return Process("peer", lambda told: [sys.executable, "-m", name, json.dumps(told)])
 
 
-def _worker(role: str, *, keyed: bool) -> Process:
+def _worker(role: str) -> Process:
     def command(told: Told) -> Sequence[str]:
         settings = {
             "bootstrap_servers": told["servers"],
@@ -32,7 +32,7 @@ def _worker(role: str, *, keyed: bool) -> Process:
             "max_batch_records": told["batch"],
             "session_timeout_ms": 6_000,
         }
-        more = {"role": role, "name": f"{role}-{told['number']}", "keyed": keyed}
+        more = {"role": role, "name": f"{role}-{told['number']}"}
         whole = {**told, **more, "settings": settings}
         return [sys.executable, "-m", "bench.worker", json.dumps(whole)]
 
@@ -70,14 +70,16 @@ PEERS = {
         Peer(
             name="pmstream",
             what="direct mode, Avro: one process",
-            processes=(_worker("instances", keyed=True),),
+            processes=(_worker("instances"),),
             state_of=of_pmstream,
+            keyed=True,
         ),
         Peer(
             name="pmstream-two-hops",
             what="router and instances worker, Avro: two processes",
-            processes=(_worker("instances", keyed=False), _worker("router", keyed=False)),
+            processes=(_worker("instances"), _worker("router")),
             state_of=of_pmstream,
+            keyed=False,
         ),
         Peer(
             name="bare",

@@ -16,7 +16,6 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-PARTITIONS = 4
 STATE_BYTES = int(os.environ.get("BENCH_STATE_BYTES", "200"))
 """Roughly what a state takes as JSON."""
 
@@ -27,7 +26,7 @@ _GOLDEN = 0x9E3779B97F4A7C15F39CC0605CEDC835  # spreads the keys' UUIDs over all
 
 
 class OrderPlaced(Struct, frozen=True):
-    """An event of about 210 bytes in Avro, 290 in JSON."""
+    """An event of 208 bytes in Avro, 280 in JSON."""
 
     __schema__: ClassVar[str] = "bench.OrderPlaced"
     event_id: str
@@ -40,7 +39,7 @@ class OrderPlaced(Struct, frozen=True):
 
 
 class ShipOrder(Struct, frozen=True):
-    """The command for an event, of about 120 bytes in Avro, 200 in JSON."""
+    """The command for an event, of 110 bytes in Avro, 193 in JSON."""
 
     __schema__: ClassVar[str] = "bench.ShipOrder"
     command_id: str
@@ -154,6 +153,9 @@ def faults_of(events: int, commands: Iterable[tuple[bytes | None, ShipOrder]]) -
         found += 1
         if key != command.process.encode():
             yield f"command {command.seq} has key {key!r}"
+        if not 0 <= command.seq < events:
+            yield f"command {command.seq} is for no event"
+            continue
         if seen[command.seq]:
             yield f"command {command.seq} came twice"
         seen[command.seq] = 1

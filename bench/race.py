@@ -16,8 +16,7 @@ from bench.apps import make
 from bench.children import Child, cpu_seconds
 from bench.peers import Peer, Process, end_of
 from bench.rig import Rig, Written
-from pmstream.config import Settings
-from pmstream.operate import starts, topics
+from bench.stage import ensure
 
 STEADY = 0.6
 """The rate counts from here on: what came before is start and warming up."""
@@ -106,14 +105,8 @@ def _prepare(rig: Rig, peer: Peer, plan: Plan, source: str, group: str) -> dict[
     rig.make(commands, stamped=True)
     if peer.changelog:
         rig.make(f"{group}-changelog", compact=True)
-    if peer.name.startswith("pmstream"):
-        keyed = peer.name == "pmstream"
-        app, settings = (
-            make(group, source, commands, keyed=keyed),
-            Settings(inbox_partitions=job.PARTITIONS),
-        )
-        topics.carry_out(topics.plan(app, rig.log, settings, create_missing=True), rig.log)
-        starts.set_starts(app, rig.log, starts.find_starts(app, rig.log))
+    if peer.keyed is not None:
+        ensure(make(group, source, commands, keyed=peer.keyed), rig.log)
     return {
         "servers": rig.servers,
         "source": source,
@@ -122,6 +115,7 @@ def _prepare(rig: Rig, peer: Peer, plan: Plan, source: str, group: str) -> dict[
         "state_dir": str(rig.directory / f"{group}-state"),
         "interval_ms": plan.interval_ms,
         "batch": plan.batch,
+        "keyed": peer.keyed,
         **peer.told,
     }
 

@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from bench.apps import make
 from bench.children import cpu_seconds, pin
-from bench.job import PARTITIONS, OrderPlaced, ShipOrder, key_sequence, make_event, process_name
-from bench.stage import say
+from bench.job import OrderPlaced, ShipOrder, key_sequence, make_event, process_name
+from bench.stage import PARTITIONS, say
 from pmstream.devkafka import Cluster
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.kafka import KafkaLog
@@ -41,11 +41,11 @@ class Written(Struct):
     commands: list[tuple[bytes | None, ShipOrder]]
     times: list[float]
 
-    def rate(self, first: float, last: float = 1.0) -> float:
-        """Commands a second between two shares of them all."""
-        low, high = (int(len(self.times) * share) for share in (first, last))
-        spent = self.times[high - 1] - self.times[low]
-        return (high - low) / spent if spent > 0 else 0.0
+    def rate(self, first: float) -> float:
+        """Commands a second from a share of them all to the last."""
+        low = int(len(self.times) * first)
+        spent = self.times[-1] - self.times[low]
+        return (len(self.times) - low) / spent if spent > 0 else 0.0
 
     def at(self, share: float) -> float:
         """When that share of them had been appended."""

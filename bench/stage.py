@@ -15,6 +15,7 @@ from pmstream.config import Settings
 from pmstream.devkafka import Cluster
 from pmstream.operate import starts, topics
 from pmstream.runtime.kafka import KafkaLog
+from pmstream.runtime.log import Log
 
 PARTITIONS = 4
 SESSION_MS = 6_000
@@ -23,6 +24,13 @@ SESSION_MS = 6_000
 def say(line: str) -> None:
     """A line of progress."""
     print(line, file=sys.stderr, flush=True)
+
+
+def ensure(app: App, log: Log) -> None:
+    """What `pmstream topics ensure --create-missing` does."""
+    settings = Settings(inbox_partitions=PARTITIONS)
+    topics.carry_out(topics.plan(app, log, settings, create_missing=True), log)
+    starts.set_starts(app, log, starts.find_starts(app, log))
 
 
 class Stage:
@@ -37,9 +45,7 @@ class Stage:
     def __init__(self, servers: str, app: App, name: str, directory: Path) -> None:
         self.servers, self._name, self._directory = servers, name, directory
         self.log = KafkaLog(servers)
-        settings = Settings(inbox_partitions=PARTITIONS)
-        topics.carry_out(topics.plan(app, self.log, settings, create_missing=True), self.log)
-        starts.set_starts(app, self.log, starts.find_starts(app, self.log))
+        ensure(app, self.log)
         self._children: list[subprocess.Popen[bytes]] = []
 
     def run(self, name: str, *options: str) -> subprocess.Popen[bytes]:

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from bench.job import state_end
+from bench.stage import quantile
 from pmstream.core.instance import load_instance
 
 Told = Mapping[str, Any]
@@ -38,7 +39,7 @@ class Peer(Struct, frozen=True, kw_only=True):
         told: more that it is told.
         json: whether it reads events in JSON, not Avro.
         events: how many it needs to get warm, as a multiple.
-        inbox: whether it needs a topic of its own between two stages, made for it.
+        keyed: of pmstream, whether it is in direct mode; None is another one.
         changelog: whether its changelog is made for it.
     """
 
@@ -49,20 +50,15 @@ class Peer(Struct, frozen=True, kw_only=True):
     told: Told = {}
     json: bool = False
     events: int = 1
-    inbox: bool = False
+    keyed: bool | None = None
     changelog: bool = False
 
 
-def quantiles(seconds: Sequence[float]) -> dict[str, float]:
+def quantiles(seconds: list[float]) -> dict[str, float]:
     """Count, p50, p99 and maximum, in milliseconds."""
-    if not seconds:
-        return {"n": 0}
-    ordered = sorted(seconds)
-
-    def at(share: float) -> float:
-        return round(ordered[min(int(len(ordered) * share), len(ordered) - 1)] * 1000, 2)
-
-    return {"n": len(ordered), "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1)}
+    shares = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0} if seconds else {}
+    found = {name: round(quantile(seconds, share) * 1000, 2) for name, share in shares.items()}
+    return {"n": len(seconds), **found}
 
 
 def of_pmstream(key: bytes, value: bytes) -> tuple[str, bytes] | None:

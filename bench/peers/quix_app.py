@@ -73,7 +73,12 @@ def main() -> None:
     commands = app.topic(TOLD["commands"], value_serializer="json")
     frame = app.dataframe(source)
     if TOLD.get("regroup"):
-        frame = frame.group_by(lambda event: event["process"], name="process")
+        frame = frame.group_by(
+            lambda event: event["process"],
+            name="process",
+            key_serializer="str",
+            key_deserializer="str",
+        )
     frame = frame.apply(order, stateful=True)
     frame.to_topic(commands)
     app.run()

@@ -192,7 +192,7 @@ def serve(
     )
 
 
-_COLLECTED_AFTER = (50_000, 20, 50)
+COLLECTED_AFTER = (50_000, 20, 50)
 """What Python's collector waits for: at its default of 700 objects it took a tenth of all time."""
 
 
@@ -216,7 +216,7 @@ def attend(
     from pmstream.runtime.clock import SystemClock
 
     logs.set_up(**who)
-    gc.set_threshold(*_COLLECTED_AFTER)
+    gc.set_threshold(*COLLECTED_AFTER)
     stop, reporter = _Flag(), Reporter()
     _on_signals(stop.set)
     faulthandler.register(DUMP_SIGNAL, all_threads=True)

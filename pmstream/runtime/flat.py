@@ -3,7 +3,7 @@
 Rule: a short cut, never a second opinion. Whatever is not plainly right (another type, a number out
 of range, bytes that end early) goes the long way, through fastavro, which judges it.
 
-Measured beside fastavro (CPython 3.11, seven fields): docs/performance.md.
+`python -m bench.path` measures it beside fastavro; figures are in docs/performance.md.
 """
 
 import struct

@@ -94,17 +94,21 @@ class Takeover:
         self.count += 1
 
     def _is_free(self, partition: TopicPartition | None) -> bool:
-        if partition is None:
-            return False
-        low, high = (self._log.end(partition, stable=stable) for stable in (True, False))
-        return low is not None and high is not None and low >= high
+        ends = self._ends(partition) if partition is not None else None
+        return ends is not None and ends[0] >= ends[1]
+
+    def _ends(self, partition: TopicPartition) -> tuple[int, int] | None:
+        """The last stable offset and the very end; None while either is unknown."""
+        low = self._log.end(partition, stable=True)
+        high = self._log.end(partition, stable=False)
+        return None if low is None or high is None else (low, high)
 
     def _pinned(self, partition: TopicPartition, limit: int) -> list[Record] | None:
         """Records from the LSO on, the oldest first; None when no open transaction is known of."""
-        low = self._log.end(partition, stable=True)
-        high = self._log.end(partition, stable=False)
-        if low is None or high is None or low >= high:
+        ends = self._ends(partition)
+        if ends is None or ends[0] >= ends[1]:
             return None
+        low, high = ends
         reader = self._log.reader(committed=False)
         found: list[Record] = []
         try:
