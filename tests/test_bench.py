@@ -47,6 +47,13 @@ def test_a_faultless_peer_has_no_faults() -> None:
     assert checksum(end_of(PEERS["bare"], packed)) == checksum(expected_end(EVENTS, KEYS))
 
 
+def test_a_quoted_key_is_the_same_process() -> None:
+    """So Quix Streams writes it behind a group_by."""
+    record = {b'"a"|"s"': msgspec.json.encode(Order(1, 2, "open", "x"))}
+
+    assert end_of(PEERS["quix-group-by"], record) == {"a": (1, 2, "x")}
+
+
 def lose(commands: Commands) -> None:
     del commands[-1]
 

@@ -67,8 +67,8 @@ def of_pmstream(key: bytes, value: bytes) -> tuple[str, bytes] | None:
 
 
 def of_plain(key: bytes, value: bytes) -> tuple[str, bytes] | None:
-    """A changelog record whose key is the process UUID (and whatever follows a bar)."""
-    return None if key[:1] == b"\0" else (key.split(b"|", 1)[0].decode(), value)
+    """A changelog record whose key is the process UUID, quoted or not, and what follows a bar."""
+    return None if key[:1] == b"\0" else (key.split(b"|", 1)[0].decode().strip('"'), value)
 
 
 def end_of(peer: Peer, records: Mapping[bytes, bytes]) -> dict[str, tuple[int, int, str]]:
