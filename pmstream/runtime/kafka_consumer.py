@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from pmstream.runtime.kafka_errors import is_transient, kafka_error, member_fault, reason
 from pmstream.runtime.kafka_records import (
     Ends,
-    close,
+    close_member,
     message_partition,
     named,
     names_of,
@@ -288,7 +288,7 @@ class KafkaConsumer:
     def close(self) -> None:
         """Leaves (a dynamic member) or goes silently (a static one). Never raises."""
         self._listener = None
-        close(self._client)
+        close_member(self._client)
 
 
 def _not_committed(error: KafkaError | None, partition: TopicPartition) -> LogError:

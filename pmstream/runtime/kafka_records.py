@@ -1,6 +1,7 @@
 """What librdkafka hands over - messages, statistics, metadata - in the words of the port."""
 
 import struct
+import threading
 from collections.abc import Callable, Iterable
 from operator import methodcaller
 from typing import Any
@@ -15,6 +16,9 @@ from pmstream.runtime.log_errors import Refused
 # The binding answers *and* leaves an exception behind when a header's name is not UTF-8. Python's
 # specialised method call does not look, and a later call fails in its place; this one looks.
 _headers_of = methodcaller("headers")
+
+CLOSE_SECONDS = 10.0
+"""What the close of a group's member may take: it commits nothing and says good-bye at most."""
 
 _METADATA_MAGIC = b"CGMDv2:"
 OnError = Callable[[Any, list[Record]], None]
@@ -67,6 +71,19 @@ def close(client: ck.Consumer) -> None:
         client.close()
     except Exception as raised:  # noqa: BLE001
         logger.debug("closing a consumer: %s", raised)
+
+
+def close_member(client: ck.Consumer) -> None:
+    """Closes a group's member; leaves it behind if librdkafka does not come back.
+
+    Its last callback asks a thread of librdkafka that may have ended by then (librdkafka issue
+    4884), and would hold up the end of a worker until its supervisor kills it.
+    """
+    closing = threading.Thread(target=close, args=(client,), name="closing", daemon=True)
+    closing.start()
+    closing.join(CLOSE_SECONDS)
+    if closing.is_alive():
+        logger.warning("a consumer did not close in %s s; it is left behind", CLOSE_SECONDS)
 
 
 def parse_metadata(token: bytes) -> tuple[int, str]:

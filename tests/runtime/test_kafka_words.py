@@ -1,6 +1,7 @@
 """How the door to Kafka reads errors, properties and metadata; no broker needed."""
 
 import struct
+import threading
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from pmstream.errors import ConfigurationError
 from pmstream.properties import REFUSED, forbidden
-from pmstream.runtime import kafka_admin
+from pmstream.runtime import kafka_admin, kafka_records
 from pmstream.runtime.kafka import KafkaLog
 from pmstream.runtime.kafka_errors import member_fault, request_failure, transaction_failure
 from pmstream.runtime.kafka_producer import KafkaProducer
@@ -170,3 +171,28 @@ def test_a_producer_does_not_wait_for_ever() -> None:
 
     with pytest.raises(Unavailable, match=NOWHERE):
         KafkaProducer(settings, NOWHERE, deadline=0.5)
+
+
+class Stuck:
+    """A client of librdkafka whose close does not come back until it is let."""
+
+    def __init__(self) -> None:
+        self.let, self.ended = threading.Event(), threading.Event()
+
+    def close(self) -> None:
+        self.let.wait()
+        self.ended.set()
+
+
+def test_a_member_that_does_not_close_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kafka_records, "CLOSE_SECONDS", 0.01)
+    client = Stuck()
+
+    kafka_records.close_member(client)  # type: ignore[arg-type]
+
+    assert not client.ended.is_set()
+    assert "did not close" in caplog.text
+    client.let.set()
+    assert client.ended.wait(10)
