@@ -19,12 +19,19 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from pmstream.config_sources import (
+    CONFIG,
+    DEFAULT_FILE,
+    NESTED,
+    PREFIX,
+    SECRETS_DIR,
+    file,
+    flat,
+    secrets,
+    verbatim,
+)
 from pmstream.errors import ConfigurationError
 from pmstream.properties import forbidden
-
-PREFIX = "PMSTREAM_"
-CONFIG, SECRETS_DIR = "PMSTREAM_CONFIG", "PMSTREAM_SECRETS_DIR"
-DEFAULT_FILE = Path("pmstream.toml")
 
 NOT_SETTINGS = frozenset(
     {
@@ -44,9 +51,6 @@ CONTRADICTIONS = (
     ("commit_interval_ms", "max_poll_interval_ms", "a worker would be expelled waiting"),
     ("commit_deadline_ms", "max_poll_interval_ms", "a commit could outlast its member"),
 )
-
-_NESTED = {"kafka": "Kafka property", "app": "app value"}
-"""Settings that are names with values, and what one of them is called."""
 
 _SECRET = re.compile(r"password|secret|token|\.key$|\.pem$|oauthbearer\.config|userinfo")
 _OF_A_SERVICE = re.compile(r"PMSTREAM.*_(SERVICE_HOST|SERVICE_PORT\w*|PORT\w*)")
@@ -80,6 +84,7 @@ class Settings(BaseSettings):
         max_message_bytes: the largest command or state.
         cache_bytes: decoded instances that a worker keeps in memory.
         shutdown_timeout_s: seconds that workers get to end politely.
+        health_port: where a supervisor serves /startupz, /readyz, /livez and /metrics; 0: nowhere.
     """
 
     model_config = SettingsConfigDict(
@@ -107,6 +112,7 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(default=1_000_000, ge=1_000)
     cache_bytes: int = Field(default=64 << 20, ge=0)
     shutdown_timeout_s: float = Field(default=30, gt=0)
+    health_port: int = Field(default=9464, ge=0, le=65_535)
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -136,8 +142,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, environment, file, secrets; Kafka properties as flat names in each."""
-        environment = _verbatim(_flat(env_settings()))
-        sources = (_flat(init_settings()), environment, _flat(_file()), _flat(_secrets()))
+        environment = verbatim(flat(env_settings()))
+        sources = (flat(init_settings()), environment, flat(file()), flat(secrets()))
         return tuple(InitSettingsSource(settings_cls, each) for each in sources)
 
     @field_validator("app")
@@ -188,68 +194,12 @@ def _masked(properties: Mapping[str, str]) -> dict[str, str]:
     return {name: "***" if _SECRET.search(name) else each for name, each in properties.items()}
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with `kafka` and `app` as names with dots, values as librdkafka writes them."""
-    found = dict(values)
-    for field in _NESTED:
-        if isinstance(found.get(field), dict):
-            found[field] = {
-                name.lower() if field == "app" else name: value
-                for name, value in _leaves(found[field])
-            }
-    return found
-
-
-def _verbatim(values: dict[str, Any]) -> dict[str, Any]:
-    """Nested variables as they were written: the library reads 1.10 as the number 1.1."""
-    for variable, value in os.environ.items():
-        prefix, name = variable[: len(PREFIX)].upper(), variable[len(PREFIX) :].lower()
-        field, *inner = name.split("__")
-        if prefix == PREFIX and field in _NESTED and inner and value:
-            values.setdefault(field, {})[".".join(inner)] = value
-    return values
-
-
-def _leaves(nested: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in nested.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{above}{name}.")
-        else:
-            plain = isinstance(value, bool | int | float)
-            yield above + name, str(value).lower() if plain else value
-
-
-def _file() -> dict[str, Any]:
-    named = os.environ.get(CONFIG)
-    path = Path(named) if named else DEFAULT_FILE
-    if not named and not path.is_file():
-        return {}
-    with path.open("rb") as file:
-        return tomllib.load(file)
-
-
-def _secrets() -> dict[str, Any]:
-    """Files named like variables; others in the folder (certificates) are left alone."""
-    folder = os.environ.get(SECRETS_DIR)
-    found: dict[str, Any] = {}
-    for path in sorted(Path(folder).iterdir()) if folder else ():
-        if not path.name.upper().startswith(PREFIX):
-            continue
-        name, *inner = path.name[len(PREFIX) :].lower().split("__")
-        text = path.read_text().strip()
-        if inner:
-            found.setdefault(name, {})[".".join(inner)] = text
-        else:
-            found[name] = text
-    return found
-
-
 def _unknown_variables() -> Iterator[str]:
     known = {PREFIX + field.upper() for field in Settings.model_fields} | NOT_SETTINGS
     for variable in sorted(os.environ):
         name = variable.upper()
         ours = name.startswith(PREFIX) and not name.startswith(
-            (*(f"{PREFIX}{field.upper()}__" for field in _NESTED), PREFIX + "TEST_")
+            (*(f"{PREFIX}{field.upper()}__" for field in NESTED), PREFIX + "TEST_")
         )
         if not ours or name in known:
             continue
@@ -270,8 +220,8 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         if each["type"] == "extra_forbidden":
             known = ", ".join(Settings.model_fields)
             yield f"{field} is no setting of pmstream; settings are {known}"
-        elif field in _NESTED:
-            yield f"{_NESTED[field]} {'.'.join(inner)} cannot be read: {_lower(text)}"
+        elif field in NESTED:
+            yield f"{NESTED[field]} {'.'.join(inner)} cannot be read: {_lower(text)}"
         else:
             yield f"setting {field} is {each['input']!r}{_origin(field)}: {_lower(text)}"
 
