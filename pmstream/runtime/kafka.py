@@ -24,6 +24,7 @@ from pmstream.runtime.kafka_errors import (
 from pmstream.runtime.kafka_producer import KafkaProducer, KafkaWriter, abort_open
 from pmstream.runtime.kafka_reader import KafkaReader
 from pmstream.runtime.kafka_records import close
+from pmstream.runtime.kafka_survey import KafkaSurvey
 from pmstream.runtime.log import Committed, TopicPartition
 
 _SHARED: dict[str, Any] = {
@@ -150,6 +151,10 @@ class KafkaLog(KafkaAdmin):
         """
         settings = self._transactional_settings(transactional_id)
         abort_open(settings, self._address, timeout, is_enough)
+
+    def survey(self) -> KafkaSurvey:
+        """Asks the cluster about itself, by a client of its own."""
+        return KafkaSurvey({**_SHARED, **self._properties, **self._fixed}, self._address)
 
     def last_committed(
         self, group: str, partitions: Sequence[TopicPartition]

@@ -56,11 +56,14 @@ class KafkaAdmin:
     Args:
         settings: librdkafka settings shared by all clients.
         address: the bootstrap servers, for messages.
+        noise: hears the client's lines and errors; None: one of its own.
     """
 
-    def __init__(self, settings: Mapping[str, Any], address: str) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], address: str, noise: Noise | None = None
+    ) -> None:
         self._address = address
-        self._noise = Noise()
+        self._noise = noise or Noise()
         # Kept for good: futures die with their client, and it is falsy, so never test it (F1).
         self._client = AdminClient(client_settings(settings, self._noise))
         self._short_until = self._look_at = 0.0
