@@ -46,7 +46,7 @@ class KafkaSurvey(KafkaAdmin):
 
     def cluster(self) -> ClusterFacts:
         """The brokers, each asked by itself. Raises Unavailable."""
-        self._metadata()  # its failure says why; the next question's would only say that it took long
+        self._metadata()  # its failure says why; that of the next question only that time is up
         told = self._answer(
             self._client.describe_cluster(request_timeout=UNREACHABLE_AFTER),
             "describing the cluster",
