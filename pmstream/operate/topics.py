@@ -118,6 +118,15 @@ def wanted(app: App, log: Log, settings: Settings) -> list[Wanted]:
     return all_of_them
 
 
+def named(app: App) -> list[tuple[Role, str]]:
+    """Every topic that the app needs, without asking the cluster."""
+    found = [(Role.SOURCE, topic) for topic in app.events]
+    found += [(Role.COMMANDS, topic) for topic in app.commands]
+    for name, manager in app.process_managers.items():
+        found += [(role, topic) for role, topic, _ in _own(manager, Names(app.name, name))]
+    return found
+
+
 def _own(manager: ProcessManager[Any], names: Names) -> Iterator[tuple[Role, str, dict[str, str]]]:
     if manager.keyed is None:
         yield Role.INBOX, names.inbox, _INBOX

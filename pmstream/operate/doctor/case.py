@@ -7,7 +7,7 @@ from msgspec import Struct
 from pmstream.app import App, Names
 from pmstream.config import Settings
 from pmstream.operate import topics
-from pmstream.operate.topics import Wanted
+from pmstream.operate.topics import Role
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Log
 from pmstream.runtime.survey import Survey
@@ -54,6 +54,6 @@ class Case(Struct, frozen=True):
         """The topic whose partitions an instances worker owns."""
         return self.app.manager(names.process_manager).keyed or names.inbox
 
-    def wanted(self) -> list[Wanted]:
-        """Every topic that the app needs. Raises Refused, Unavailable."""
-        return topics.wanted(self.app, self.log, self.settings)
+    def topics(self, *roles: Role) -> dict[str, Role]:
+        """Topics of the app that play these roles (none: any), whether they exist or not."""
+        return {name: role for role, name in topics.named(self.app) if role in (roles or Role)}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pmstream.operate import starts, topics
 from pmstream.operate.doctor.case import Case
 from pmstream.operate.doctor.finding import Finding, failure, note, warning
-from pmstream.operate.topics import Role, Wanted
+from pmstream.operate.topics import Role
 from pmstream.runtime.survey import ClusterFacts
 
 MISSING = failure(
@@ -116,8 +116,8 @@ def started(case: Case, _facts: ClusterFacts) -> Iterator[Finding]:
 
 def sources(case: Case, _facts: ClusterFacts) -> Iterator[Finding]:
     """Whether events stay until they are read."""
-    for each in _existing(case, Role.SOURCE):
-        yield from judge_source(each.spec.name, case.log.config(each.spec.name))
+    for name in _existing(case, Role.SOURCE):
+        yield from judge_source(name, case.log.config(name))
 
 
 def judge_source(name: str, config: Mapping[str, str]) -> Iterator[Finding]:
@@ -144,11 +144,11 @@ def sizes(case: Case, _facts: ClusterFacts) -> Iterator[Finding]:
         yield SMALL_CLIENT.found(
             "", f"message.max.bytes of the client is {client}, max_message_bytes is {most}"
         )
-    for each in _existing(case, Role.COMMANDS):
-        takes = int(case.log.config(each.spec.name).get("max.message.bytes", most))
+    for name in _existing(case, Role.COMMANDS):
+        takes = int(case.log.config(name).get("max.message.bytes", most))
         if takes < most:
             yield SMALL_COMMANDS.found(
-                each.spec.name, f"max.message.bytes is {takes}, our max_message_bytes is {most}"
+                name, f"max.message.bytes is {takes}, our max_message_bytes is {most}"
             )
 
 
@@ -159,9 +159,9 @@ def left_over(case: Case, _facts: ClusterFacts) -> Iterator[Finding]:
             yield LEFT_OVER.found(name, "is a scratch topic")
 
 
-def _existing(case: Case, role: Role) -> list[Wanted]:
+def _existing(case: Case, role: Role) -> list[str]:
     existing = case.log.topics()
-    return [each for each in case.wanted() if each.role is role and each.spec.name in existing]
+    return [name for name in case.topics(role) if name in existing]
 
 
 def _hours(milliseconds: int) -> str:

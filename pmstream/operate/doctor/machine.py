@@ -35,7 +35,7 @@ OTHER_LIBRDKAFKA = warning(
 FEW_FILES = failure(
     "few-open-files",
     "A worker that gets all partitions, as the last one alive does, could not open their stores.",
-    "raise the limit: `ulimit -n 65536`, LimitNOFILE= of a systemd unit, or nofile of the container",
+    "raise the limit: `ulimit -n 65536`, LimitNOFILE= of a systemd unit, or nofile of a container",
 )
 TIGHT_FILES = note(
     "open-files",

@@ -71,8 +71,7 @@ class Kept(Struct, frozen=True):
 
 def copies(case: Case, facts: ClusterFacts) -> Iterator[Finding]:
     """All topics of the app, and those in which Kafka keeps positions and transactions."""
-    names = [each.spec.name for each in case.wanted()]
-    found, _ = case.survey.describe_topics([*names, *INTERNAL])
+    found, _ = case.survey.describe_topics([*case.topics(), *INTERNAL])
     live = frozenset(broker.id for broker in facts.brokers if not broker.fault)
     for name, topic in found.items():
         kept = Kept(topic, _config(case.log, name), live)
@@ -103,7 +102,9 @@ def judge_partitions(kept: Kept) -> Iterator[Finding]:
     refuses = [each for each in behind if len(each.in_sync) < least <= len(each.replicas)]
     if behind:
         lacking = {n for each in behind for n in set(each.replicas) - set(each.in_sync)}
-        yield BEHIND.found(_where(topic, behind), f"not in sync: copies on brokers {_list(lacking)}")
+        yield BEHIND.found(
+            _where(topic, behind), f"not in sync: copies on brokers {_list(lacking)}"
+        )
     if refuses:
         yield REFUSES.found(_where(topic, refuses), f"min.insync.replicas is {least}")
 
