@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pmstream import __version__
-from pmstream.cli import demo, dev, instances, messages, run, schemas, timers, topics, wait
+from pmstream.cli import demo, dev, doctor, instances, messages, run, schemas, timers, topics, wait
 from pmstream.cli.exits import Group
 
 root = typer.Typer(
@@ -44,6 +44,7 @@ root.command(hidden=True)(run.worker)
 root.command()(messages.produce)
 root.command()(messages.consume)
 root.command()(wait.wait)
+root.command()(doctor.doctor)
 root.add_typer(topics.commands, name="topics", help="Make, check and list an app's topics.")
 root.add_typer(instances.commands, name="instances", help="Look at instances.")
 root.add_typer(timers.commands, name="timers", help="Look at timers.")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,10 @@ from pmstream.app import App
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
 from pmstream.runtime.log import Log
+from pmstream.runtime.survey import Survey
+
+if TYPE_CHECKING:
+    from pmstream.runtime.kafka import KafkaLog
 
 AppName = Annotated[
     str,
@@ -108,7 +112,20 @@ def connect(settings: Settings) -> Log:
     return _kafka(settings)
 
 
+def survey(settings: Settings) -> Survey:
+    """Asks the cluster that the settings name about itself. Raises ConfigurationError."""
+    return _survey(settings)
+
+
+def _survey(settings: Settings) -> Survey:
+    return _kafka_log(settings).survey()
+
+
 def _kafka(settings: Settings) -> Log:
+    return _kafka_log(settings)
+
+
+def _kafka_log(settings: Settings) -> "KafkaLog":
     from pmstream.runtime.kafka import KafkaLog
 
     return KafkaLog(

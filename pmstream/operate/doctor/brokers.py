@@ -93,16 +93,12 @@ _ADD_PARTITIONS, _VERIFIES_SINCE = 24, 4
 _WEEK_MINUTES = 7 * 24 * 60
 
 
-def bootstrap(case: Case, _facts: ClusterFacts) -> Iterator[Finding]:
+def bootstrap(case: Case) -> Iterator[Finding]:
     """Each address of the settings."""
-    for address in filter(None, (each.strip() for each in _addresses(case.settings))):
+    for address in filter(None, map(str.strip, case.settings.bootstrap_servers.split(","))):
         why = _dial(address)
         if why:
             yield BOOTSTRAP.found(address, why)
-
-
-def _addresses(settings: Settings) -> list[str]:
-    return settings.bootstrap_servers.split(",")
 
 
 def _dial(address: str) -> str:

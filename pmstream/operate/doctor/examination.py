@@ -71,13 +71,13 @@ class LocalCheck(Struct, frozen=True):
 LOCAL = (
     LocalCheck("versions", machine.libraries, "what pmstream needs is installed"),
     LocalCheck("schemas", machine.schemas_agree, "types and schemas agree"),
-    LocalCheck("open files", machine.open_files, "the limit does for all partitions"),
     LocalCheck("state directory", state.usable, "it can be written and locked"),
     LocalCheck("workers here", state.owners, "each has its directory to itself"),
     LocalCheck("disk space", state.space, "there is enough"),
+    LocalCheck("bootstrap servers", brokers.bootstrap, "each of them answers"),
 )
 CLUSTER = (
-    Check("bootstrap servers", brokers.bootstrap, "each of them answers"),
+    Check("open files", machine.open_files, "the limit does for all partitions"),
     Check("brokers", brokers.answer, "each of them answers"),
     Check("requests", brokers.requests, "brokers know what exactly once needs"),
     Check("broker settings", brokers.settings, "they suit ours"),

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pmstream.operate import schemas
 from pmstream.operate.doctor.case import Case
 from pmstream.operate.doctor.finding import Finding, failure, note, skipped, warning
-from pmstream.runtime.log_errors import LogError
+from pmstream.runtime.survey import ClusterFacts
 
 FILES_OF_A_PROCESS, FILES_OF_A_STORE, FILES_OF_A_FULL_STORE = 128, 16, 128
 """What a worker has open beside its stores; in a small store; in one as full as it may be."""
@@ -95,13 +95,10 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(each) for each in re.findall(r"\d+", text)[:3])
 
 
-def open_files(case: Case) -> Iterator[Finding]:
+def open_files(case: Case, _facts: ClusterFacts) -> Iterator[Finding]:
     """The limit, against the partitions that one worker may come to own."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    try:
-        existing = case.log.topics()
-    except LogError:
-        existing = {}
+    existing = case.log.topics()
     for names in case.names():
         input = existing.get(case.input(names))
         count = input.partitions if input else case.settings.inbox_partitions

@@ -1,0 +1,1 @@
+"""`pmstream doctor`: what each check finds, and nothing where nothing is wrong."""

@@ -1,0 +1,81 @@
+"""Copies: what is wrong now, and what the loss of one broker would do."""
+
+import pytest
+
+from pmstream.operate.doctor.replicas import Kept, judge_durability, judge_partitions
+from pmstream.runtime.survey import PartitionFacts, TopicFacts
+from tests.operate.doctor.kit import codes
+
+THREE = frozenset({1, 2, 3})
+GOOD = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
+
+
+def kept(
+    *partitions: tuple[int | None, tuple[int, ...], tuple[int, ...]],
+    live: frozenset[int] = THREE,
+    **config: str,
+) -> Kept:
+    topic = TopicFacts("t", tuple(PartitionFacts(n, *each) for n, each in enumerate(partitions)))
+    changed = {name.replace("_", "."): value for name, value in config.items()}
+    return Kept(topic, {**GOOD, **changed}, live)
+
+
+WHOLE = (1, (1, 2, 3), (1, 2, 3))
+
+
+def test_three_copies_two_of_which_must_answer_are_fine() -> None:
+    assert codes(judge_partitions(kept(WHOLE, WHOLE))) == []
+    assert codes(judge_durability(kept(WHOLE, WHOLE))) == []
+
+
+def test_one_broker_with_one_copy_is_fine_on_a_laptop() -> None:
+    one = kept((1, (1,), (1,)), live=frozenset({1}), min_insync_replicas="1")
+
+    assert codes(judge_durability(one)) == []
+    assert codes(judge_partitions(one)) == []
+
+
+def test_a_partition_without_a_leader_names_the_brokers_to_bring_back() -> None:
+    (found,) = judge_partitions(kept((None, (3,), (3,)), WHOLE, live=frozenset({1, 2})))
+
+    assert (found.code, found.where) == ("no-leader", "t-0")
+    assert found.what == "nobody leads it; brokers away: 3"
+
+
+def test_a_copy_that_is_behind_is_named() -> None:
+    (found,) = judge_partitions(kept(WHOLE, (1, (1, 2, 3), (1, 2))))
+
+    assert (found.code, found.where) == ("under-replicated", "t-1")
+    assert found.what == "not in sync: copies on brokers 3"
+
+
+def test_too_few_in_sync_refuse_every_write() -> None:
+    found = judge_partitions(kept((1, (1, 2, 3), (1,)), (1, (1, 2, 3), (1,))))
+
+    assert [(each.code, each.where) for each in found] == [
+        ("under-replicated", "t (all 2 partitions)"),
+        ("too-few-in-sync", "t (all 2 partitions)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("replicas", "config", "code"),
+    [
+        ((1,), {"min_insync_replicas": "2"}, ["min-isr-over-copies"]),
+        ((1,), {"min_insync_replicas": "1"}, ["few-copies"]),
+        ((1, 2), {"min_insync_replicas": "2"}, ["few-copies", "min-isr-equals-copies"]),
+        ((1, 2, 3), {"min_insync_replicas": "1"}, ["min-isr-low"]),
+        ((1, 2, 3), {"min_insync_replicas": "3"}, ["min-isr-equals-copies"]),
+        ((1, 2, 3), {"unclean_leader_election_enable": "true"}, ["unclean-election"]),
+    ],
+)
+def test_what_a_lost_broker_would_do_is_told(
+    replicas: tuple[int, ...], config: dict[str, str], code: list[str]
+) -> None:
+    assert codes(judge_durability(kept((1, replicas, replicas), **config))) == code
+
+
+def test_a_topic_whose_settings_are_hidden_is_judged_by_its_copies_alone() -> None:
+    topic = TopicFacts("t", (PartitionFacts(0, *WHOLE),))
+
+    assert codes(judge_durability(Kept(topic, None, THREE))) == []
