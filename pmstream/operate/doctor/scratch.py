@@ -141,7 +141,7 @@ def _travel(case: Case, name: str, partitions: int, trip: Trip) -> None:
         trip.step = "making a transactional producer"
         producer = case.log.producer(name)
         try:
-            _aborted(producer, places, trip)
+            _aborted(case, producer, places, trip)
             _committed(case, producer, places, trip, membership)
         finally:
             producer.drop()
@@ -190,13 +190,13 @@ def _join(case: Case, member: Consumer, topic: str, partitions: int) -> Membersh
     return _until(case, joined)
 
 
-def _aborted(producer: Producer, places: Sequence[TopicPartition], trip: Trip) -> None:
+def _aborted(case: Case, producer: Producer, places: Sequence[TopicPartition], trip: Trip) -> None:
     trip.step = "a transaction that is aborted"
     producer.begin()
     for place in places:
         producer.produce(place.topic, ABORTED, partition=place.partition)
-    _again(lambda: producer.flush(STEP_SECONDS))
-    _again(lambda: producer.abort(STEP_SECONDS))
+    _again(case, lambda: producer.flush(STEP_SECONDS))
+    _again(case, lambda: producer.abort(STEP_SECONDS))
 
 
 def _committed(
@@ -212,22 +212,26 @@ def _committed(
     trip.sent = case.clock.now()
     for place in places:
         producer.produce(place.topic, KEPT, partition=place.partition)
-    _again(lambda: producer.flush(STEP_SECONDS))
+    _again(case, lambda: producer.flush(STEP_SECONDS))
     trip.acknowledged = case.clock.now()
     trip.step = "sending positions in a transaction"
     positions = {place: Committed(1, "doctor") for place in places}
-    _again(lambda: producer.send_offsets(membership, positions, STEP_SECONDS))
+    _again(case, lambda: producer.send_offsets(membership, positions, STEP_SECONDS))
     trip.step = "committing a transaction"
-    _again(lambda: producer.commit(STEP_SECONDS))
+    _again(case, lambda: producer.commit(STEP_SECONDS))
     trip.seconds = case.clock.monotonic() - began
 
 
-def _again(call: Callable[[], None]) -> None:
-    """Once more, as a worker would do it many times."""
-    try:
-        call()
-    except Again:
-        call()
+def _again(case: Case, call: Callable[[], None]) -> None:
+    """Repeats it, as a worker does, until time is up."""
+    until = case.clock.monotonic() + STEP_SECONDS
+    while True:
+        try:
+            return call()
+        except Again:
+            if case.clock.monotonic() > until:
+                raise
+            case.clock.sleep(0.05)
 
 
 def _read(case: Case, places: Sequence[TopicPartition]) -> list[Record]:

@@ -81,10 +81,12 @@ def test_a_cluster_that_does_not_tell_is_no_fault(case: Case) -> None:
 
 
 def test_a_transactional_id_that_is_refused_is_named(case: Case) -> None:
-    id = NAMES.transactional_id("instances", "doctor")
-    paper(case).log.inject("producer", Refused("not authorised"), who=id)
+    paper(case).log.inject("producer", Refused("not authorised"))
 
-    assert wrong(case)["transactional-id-not-allowed"].where == id
+    (found,) = permissions.transactional_ids(case, paper(case).facts)
+
+    assert found.code == "transactional-id-not-allowed"
+    assert found.where == NAMES.transactional_id("router", "doctor")
 
 
 def test_every_role_of_a_topic_has_its_permissions() -> None:

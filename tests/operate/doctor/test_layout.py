@@ -12,7 +12,7 @@ from tests.operate.kit import COMMANDS, NAMES
 HOUR = 3_600_000
 
 
-def again(case: Case, topic: str, partitions: int = 3, **config: str) -> None:
+def again(case: Case, topic: str, partitions: int = 3, /, **config: str) -> None:
     """The same topic, made in another way."""
     log = paper(case).log
     settings = log.config(topic) | {name.replace("_", "."): each for name, each in config.items()}
@@ -58,7 +58,7 @@ def test_how_long_a_source_keeps_is_said_as_people_say_it() -> None:
 def test_a_setting_that_is_not_as_it_should_be_is_told(
     case: Case, topic: str, config: dict[str, str], code: str
 ) -> None:
-    again(case, topic, **config)
+    again(case, topic, 3, **config)
 
     assert list(wrong(case)) == [code]
 
