@@ -15,7 +15,7 @@ INTERNAL = ("__transaction_state", "__consumer_offsets")
 LEADERLESS = failure(
     "no-leader",
     "Nobody leads a partition: it can be neither read nor written.",
-    "bring its brokers back (`where` names them)",
+    "bring back the brokers that the sentence names",
 )
 BEHIND = warning(
     "under-replicated",

@@ -1,5 +1,7 @@
 """Copies: what is wrong now, and what the loss of one broker would do."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from pmstream.operate.doctor.replicas import Kept, judge_durability, judge_partitions
@@ -13,7 +15,7 @@ GOOD = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
 def kept(
     *partitions: tuple[int | None, tuple[int, ...], tuple[int, ...]],
     live: frozenset[int] = THREE,
-    **config: str,
+    config: Mapping[str, str] = {},
 ) -> Kept:
     topic = TopicFacts("t", tuple(PartitionFacts(n, *each) for n, each in enumerate(partitions)))
     changed = {name.replace("_", "."): value for name, value in config.items()}
@@ -29,7 +31,7 @@ def test_three_copies_two_of_which_must_answer_are_fine() -> None:
 
 
 def test_one_broker_with_one_copy_is_fine_on_a_laptop() -> None:
-    one = kept((1, (1,), (1,)), live=frozenset({1}), min_insync_replicas="1")
+    one = kept((1, (1,), (1,)), live=frozenset({1}), config={"min_insync_replicas": "1"})
 
     assert codes(judge_durability(one)) == []
     assert codes(judge_partitions(one)) == []
@@ -72,7 +74,7 @@ def test_too_few_in_sync_refuse_every_write() -> None:
 def test_what_a_lost_broker_would_do_is_told(
     replicas: tuple[int, ...], config: dict[str, str], code: list[str]
 ) -> None:
-    assert codes(judge_durability(kept((1, replicas, replicas), **config))) == code
+    assert codes(judge_durability(kept((1, replicas, replicas), config=config))) == code
 
 
 def test_a_topic_whose_settings_are_hidden_is_judged_by_its_copies_alone() -> None:
