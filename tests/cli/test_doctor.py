@@ -8,6 +8,8 @@ import pytest
 
 from pmstream.cli import doctor as command
 from pmstream.cli import loading
+from pmstream.config import Settings
+from pmstream.operate.doctor import state
 from pmstream.runtime.log_errors import Unavailable
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.survey import ClusterFacts
@@ -22,6 +24,7 @@ def survey(log: MemoryLog, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paper]:
     """What the command line finds where it looks for a Kafka to examine."""
     found = Paper(log)
     monkeypatch.setattr(loading, "_survey", lambda _settings: found)
+    monkeypatch.setattr(state, "SPACE_LOW_BYTES", 0)  # the disk of this machine is not the matter
     monkeypatch.setattr(command, "SystemClock", lambda: log._broker.clock)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("PMSTREAM_BOOTSTRAP_SERVERS", f"127.0.0.1:{server.getsockname()[1]}")
@@ -54,7 +57,7 @@ def test_a_failure_is_exit_code_1_with_its_place_and_remedy(
 def test_warnings_alone_are_exit_code_0(
     pmstream: Pmstream, bank: MemoryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = loading.Settings.load().bootstrap_servers
+    here = Settings.load().bootstrap_servers
     monkeypatch.setenv("PMSTREAM_BOOTSTRAP_SERVERS", f"{here},127.0.0.1:1")
 
     result = pmstream("doctor", APP)

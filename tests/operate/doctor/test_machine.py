@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from pmstream.operate.doctor import Case
+from pmstream.operate.doctor import Case, state
 from pmstream.operate.doctor.machine import fits, judge_files, libraries
 from pmstream.operate.doctor.state import existing, judge_space, owners, usable
 from pmstream.runtime.store import lock_directory
@@ -65,7 +65,11 @@ def test_open_files_are_held_against_partitions(
 @pytest.mark.parametrize(
     ("mebibytes", "code"), [(100, ["space-out"]), (1_000, ["space-low"]), (10_000, [])]
 )
-def test_little_space_is_told(mebibytes: int, code: list[str]) -> None:
+def test_little_space_is_told(
+    mebibytes: int, code: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "SPACE_LOW_BYTES", 2 << 30)
+
     assert codes(judge_space(mebibytes << 20, "state")) == code
 
 
