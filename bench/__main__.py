@@ -2,18 +2,18 @@
 
     ./dev bench --quick                      a guard: pmstream against the bare loop
     ./dev bench --peer pmstream --peer quix  some of them
+    ./dev bench --peer pmstream --workers 2  two instances workers against one
     ./dev bench -o json                      all; the last line holds ratios and runs
 
 Runs alternate; what a peer wrote is verified, and a run that lost, doubled or misordered anything
-is void. More: `python -m bench.path`, `.timers`, `.neighbours`.
+is void. More: `python -m bench.restore`, `.latency`, `.recovery`, `.memory`, `.path`, `.timers`,
+`.neighbours`.
 """
 
 import json
 import statistics
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,10 +21,10 @@ from msgspec.structs import replace
 
 from bench.contestants import PEERS
 from bench.grounds import Missing
+from bench.peers import Peer
 from bench.race import Plan, run
-from bench.rig import JVM, Rig
+from bench.rig import rigged
 from bench.stage import say
-from pmstream.devkafka import Cluster
 
 GUARD = 0.3
 """Below this share of the bare loop's speed `--quick` fails: it is reached today; 0.65 is to be."""
@@ -40,6 +40,9 @@ PAIRS = (
 """Ratios that are told, of those that ran."""
 
 QUICK = ("pmstream", "bare")
+
+_TIMES = " x "
+"""Between a peer's name and its number of instances workers, when it has more than one."""
 
 _COLUMNS = (
     ("rate", "events/s"),
@@ -61,7 +64,9 @@ def main(  # noqa: PLR0913 - one option each
     skew: Annotated[float, typer.Option(help="Zipf's exponent; 0 is uniform.")] = 0.0,
     interval_ms: Annotated[int, typer.Option(help="Commit interval.")] = 100,
     batch: Annotated[int, typer.Option(help="Most records of a batch.")] = 2_000,
-    workers: Annotated[int, typer.Option(help="Instances workers of pmstream.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=8, help="More than 1: pmstream with so many as well.")
+    ] = 1,
     state_bytes: Annotated[int, typer.Option(help="Of each process' state.")] = 200,
     pinned: Annotated[bool, typer.Option(help="Client on one core, broker on the other.")] = True,
     quick: Annotated[bool, typer.Option(help="Two rounds of pmstream and the bare loop.")] = False,
@@ -80,11 +85,10 @@ def main(  # noqa: PLR0913 - one option each
         skew=skew,
         interval_ms=interval_ms,
         batch=batch,
-        workers=workers,
-        pinned=pinned,
+        pinned=pinned and workers == 1,
         environment={"BENCH_STATE_BYTES": str(state_bytes)},
     )
-    found = contest(names, plan, runs)
+    found = contest(contestants(names, workers), plan, runs)
     ratios = ratios_of(found)
     if output == "table":
         _show(found, ratios)
@@ -96,29 +100,39 @@ def main(  # noqa: PLR0913 - one option each
     sys.exit(1 if bad or slow else 0)
 
 
-def contest(names: Sequence[str], plan: Plan, runs: int) -> list[dict[str, Any]]:
+def contestants(names: Sequence[str], workers: int) -> list[tuple[Peer, int]]:
+    """Peers and how many instances workers each has; pmstream twice if `workers` is above 1.
+
+    All processes share all cores then: with one worker alone pinned, the ratio would be unfair.
+    """
+    found = []
+    for peer in (PEERS[name] for name in names):
+        found.append((peer, 1))
+        if workers > 1 and peer.keyed is not None:
+            found.append((replace(peer, name=f"{peer.name}{_TIMES}{workers}"), workers))
+    return found
+
+
+def contest(of: Sequence[tuple[Peer, int]], plan: Plan, runs: int) -> list[dict[str, Any]]:
     """All runs, in alternating rounds."""
     found = []
-    with (
-        tempfile.TemporaryDirectory(prefix="pmstream-bench-") as directory,
-        Cluster(progress=say, jvm=JVM) as cluster,
-    ):
-        rig, left_out = Rig(cluster, Path(directory), pinned=plan.pinned), set[str]()
+    with rigged(pinned=plan.pinned) as rig:
+        left_out = set[str]()
         for number in range(runs):
-            for name in names:
-                if name in left_out:
+            for peer, workers in of:
+                if peer.name in left_out:
                     continue
                 # Two processes have a core each, whatever else shares them.
-                pinned = plan.pinned and len(PEERS[name].processes) * plan.workers == 1
+                pinned = plan.pinned and len(peer.processes) == 1
                 try:
-                    one = run(rig, PEERS[name], replace(plan, pinned=pinned))
+                    one = run(rig, peer, replace(plan, pinned=pinned, workers=workers))
                 except Missing as missing:
-                    say(f"{name} is left out: {missing}")
-                    left_out.add(name)
+                    say(f"{peer.name} is left out: {missing}")
+                    left_out.add(peer.name)
                     continue
                 found.append(one)
                 told = f"{one['rate']} events/s" if one["valid"] else f"void: {one['faults']}"
-                say(f"round {number + 1} of {runs}: {name}: {told}")
+                say(f"round {number + 1} of {runs}: {peer.name}: {told}")
     return found
 
 
@@ -132,11 +146,12 @@ def medians(found: Sequence[Mapping[str, Any]], figure: str) -> dict[str, float]
 
 
 def ratios_of(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """How many times as fast, of median rates."""
+    """How many times as fast, of median rates; also of more workers against one."""
     rates = medians(found, "rate")
+    several = [(name, name.rpartition(_TIMES)[0]) for name in rates if _TIMES in name]
     return {
         f"{one}/{other}": round(rates[one] / rates[other], 3)
-        for one, other in PAIRS
+        for one, other in (*PAIRS, *several)
         if one in rates and rates.get(other)
     }
 

@@ -36,13 +36,17 @@ def cpu_seconds(pid: int) -> float:
 
 def peak_mib(pid: int) -> float:
     """The most memory that a process and all below it ever had resident, in MiB."""
+    return _mib(pid, "VmHWM")
+
+
+def _mib(pid: int, what: str) -> float:
     found = 0
     for each in pids_of(pid):
         try:
             lines = Path(f"/proc/{each}/status").read_text().splitlines()
         except OSError:
             continue
-        found += next((int(x.split()[1]) for x in lines if x.startswith("VmHWM")), 0)
+        found += next((int(x.split()[1]) for x in lines if x.startswith(what)), 0)
     return found / 1024
 
 
@@ -84,6 +88,18 @@ class Child:
             os.sched_setaffinity(0, mine)
         self.pid = self._process.pid
         self.peak = self.cpu = 0.0
+
+    def used(self) -> float:
+        """CPU seconds so far."""
+        return cpu_seconds(self.pid)
+
+    def resident(self) -> float:
+        """MiB that it has resident now."""
+        return _mib(self.pid, "VmRSS")
+
+    def anonymous(self) -> float:
+        """MiB of that which are its own, no file's pages."""
+        return _mib(self.pid, "RssAnon")
 
     def check(self) -> None:
         """Raises RuntimeError if it has ended."""

@@ -23,7 +23,9 @@ def _module(name: str) -> Process:
     return Process("peer", lambda told: [sys.executable, "-m", name, json.dumps(told)])
 
 
-def _worker(role: str) -> Process:
+def worker(role: str) -> Process:
+    """A worker of pmstream."""
+
     def command(told: Told) -> Sequence[str]:
         settings = {
             "bootstrap_servers": told["servers"],
@@ -70,14 +72,14 @@ PEERS = {
         Peer(
             name="pmstream",
             what="direct mode, Avro: one process",
-            processes=(_worker("instances"),),
+            processes=(worker("instances"),),
             state_of=of_pmstream,
             keyed=True,
         ),
         Peer(
             name="pmstream-two-hops",
             what="router and instances worker, Avro: two processes",
-            processes=(_worker("instances"), _worker("router")),
+            processes=(worker("instances"), worker("router")),
             state_of=of_pmstream,
             keyed=False,
         ),

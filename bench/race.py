@@ -60,7 +60,8 @@ def run(rig: Rig, peer: Peer, plan: Plan) -> dict[str, Any]:
     """Runs it once; what is answered is void unless `valid`."""
     events = plan.events * peer.events
     source = rig.load(events, plan.keys, skew=plan.skew, json=peer.json)
-    group = f"{peer.name.replace('-', '')[:8]}{time.time_ns() // 1_000_000}"
+    letters = "".join(filter(str.isalnum, peer.name))
+    group = f"{letters[:8]}{time.time_ns() // 1_000_000}"
     told = _prepare(rig, peer, plan, source, group)
     cores = rig.arrange(pinned=plan.pinned)
     children: list[Child] = []

@@ -5,8 +5,10 @@ broker's own clock (LogAppendTime) for rates, read_committed records for the che
 """
 
 import os
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +105,13 @@ class Rig:
         name = f"events-{'json' if json else 'avro'}-{events}-{keys}-{skew:g}"
         if name in self.log.topics():
             return name
-        began = time.monotonic()
         self.make(name)
+        self.write(name, key_sequence(events, keys, skew), json=json)
+        return name
+
+    def write(self, name: str, keys: Iterable[int], *, json: bool = False, first: int = 0) -> None:
+        """One event for each of these keys, numbered from `first` on."""
+        began, seq = time.monotonic(), first - 1
         encode = encoder(name, json=json)
         producer: Any = ck.Producer(
             {
@@ -115,7 +122,7 @@ class Rig:
                 "queue.buffering.max.messages": 1_000_000,
             }
         )
-        for seq, key in enumerate(key_sequence(events, keys, skew)):
+        for seq, key in enumerate(keys, first):
             process = process_name(key)
             value = encode(make_event(seq, process, _EPOCH_MICROS + seq))
             while True:
@@ -127,8 +134,7 @@ class Rig:
             if seq % 5_000 == 0:
                 producer.poll(0)
         producer.flush(120)
-        say(f"  {events} events are in {name} after {time.monotonic() - began:.0f} s")
-        return name
+        say(f"  {seq + 1 - first} events are in {name} after {time.monotonic() - began:.0f} s")
 
     def end(self, topic: str) -> int:
         """The sum of a topic's last stable offsets."""
@@ -143,6 +149,12 @@ class Rig:
             commands.append((record.key, decode(record.value or b"")))
             times.append(record.timestamp / 1000)
         return Written(commands, sorted(times))
+
+    def shipped(self, topic: str) -> Iterator[tuple[bytes | None, ShipOrder]]:
+        """All committed commands with their keys, one after the other."""
+        decode = decoder(topic)
+        for record in self.records(topic):
+            yield record.key, decode(record.value or b"")
 
     def records(self, topic: str) -> Iterator[Any]:
         """All committed records of a topic, each partition in order."""
@@ -165,6 +177,16 @@ class Rig:
                     if record.key is not None and record.value is not None:
                         last[record.key] = record.value
         return last, count
+
+
+@contextmanager
+def rigged(*, pinned: bool) -> Iterator[Rig]:
+    """A broker of its own for as long as a `with` block lasts."""
+    with (
+        tempfile.TemporaryDirectory(prefix="pmstream-bench-") as directory,
+        Cluster(progress=say, jvm=JVM) as cluster,
+    ):
+        yield Rig(cluster, Path(directory), pinned=pinned)
 
 
 def encoder(topic: str, *, json: bool) -> Callable[[OrderPlaced], bytes]:

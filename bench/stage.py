@@ -26,9 +26,9 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def ensure(app: App, log: Log) -> None:
+def ensure(app: App, log: Log, partitions: int = PARTITIONS) -> None:
     """What `pmstream topics ensure --create-missing` does."""
-    settings = Settings(inbox_partitions=PARTITIONS)
+    settings = Settings(inbox_partitions=partitions)
     topics.carry_out(topics.plan(app, log, settings, create_missing=True), log)
     starts.set_starts(app, log, starts.find_starts(app, log))
 

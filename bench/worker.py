@@ -19,12 +19,15 @@ from pmstream.runtime.log import Log
 from pmstream.runtime.roles import make_worker
 from pmstream.runtime.worker import Worker
 
+NOTED = ("restoring", "running")
+"""What is noted of a partition, with the time."""
+
 
 class Watch:
-    """Times the commits (a probe), and notes partitions that begin to run.
+    """Times the commits (a probe), and notes partitions that are opened and that begin to run.
 
     Args:
-        stats: the file to write; what is restored goes to `<stats>.running`.
+        stats: the file to write; notes go to `<stats>.notes` as they happen.
     """
 
     def __init__(self, stats: Path) -> None:
@@ -39,9 +42,9 @@ class Watch:
 
     def told(self, what: str, partition: int, text: str) -> None:
         """Hears of the worker."""
-        if what == "running":
-            with Path(f"{self._stats}.running").open("a") as notes:
-                notes.write(json.dumps([time.time(), partition, text]) + "\n")
+        if what in NOTED:
+            with Path(f"{self._stats}.notes").open("a") as notes:
+                notes.write(json.dumps([time.time(), what, partition, text]) + "\n")
 
     def write(self) -> None:
         """The end."""

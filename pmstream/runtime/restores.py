@@ -134,6 +134,7 @@ class Restores:
             self._setup.direct,
         )
         self._reading.discard(number)
+        self._told("restoring", number, f"from {owned.restore.checkpoint.next}")
         # It would be found by waiting, too, but a second later.
         self._takeover.absent(owned.restore.changelog, names.group("instances"))
 
