@@ -5,7 +5,7 @@ For benches that look at one worker; `race` lets peers drain a topic.
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -30,6 +30,12 @@ class Note(Struct, frozen=True, array_like=True):
     what: str
     partition: int
     text: str
+
+
+def read_notes(path: Path) -> list[Note]:
+    """Those in whole lines, of a file that may not be there yet: the last may be half written."""
+    text = path.read_text() if path.exists() else ""
+    return [Note(*json.loads(line)) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 class Restored(Struct, frozen=True):
@@ -71,7 +77,7 @@ class Runner(Struct):
 
     def notes(self) -> list[Note]:
         """What it has noted so far."""
-        return list(_read(Path(f"{self.stats}.notes")))
+        return read_notes(Path(f"{self.stats}.notes"))
 
     def await_ready(self, partitions: int, seconds: float) -> Restored:
         """Returns once so many partitions run. Raises RuntimeError if it ends, SystemExit late."""
@@ -168,10 +174,3 @@ class Solo:
             return end >= count and time.monotonic() - moved > _QUIET_SECONDS
 
         await_all(there, seconds, f"less than {count} commands")
-
-
-def _read(path: Path) -> Iterator[Note]:
-    """Whole lines only: the last one may be half written."""
-    text = path.read_text() if path.exists() else ""
-    for line in text[: text.rfind("\n") + 1].splitlines():
-        yield Note(*json.loads(line))

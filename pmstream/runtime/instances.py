@@ -231,7 +231,7 @@ class InstancesStage:
             staged=sum(each.handled for each in parts),
             staged_bytes=sum(each.size for each in parts),
             busy=len(parts) < len(self._owned),
-            due_in_ms=min(dues, default=None),
+            due_in_ms=0 if self._restores.flows else min(dues, default=None),
             listens=self._replies is not None,
         )
 

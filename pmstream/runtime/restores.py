@@ -78,6 +78,9 @@ class Restores:
         place: the stores.
         takeover: frees a changelog from a dead owner.
         told: hears of what is worth a log line.
+
+    Attributes:
+        flows: whether the last turn read something: the next chunk should not wait.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Restores:
         self._caches = Caches()
         self._reader: Reader | None = None
         self._reading: set[int] = set()
+        self.flows = False
 
     def turn(self, owned: list[Owned], consumer: Consumer) -> list[Owned]:
         """Moves every restore on.
@@ -100,8 +104,7 @@ class Restores:
         for each in restoring:
             if each.restore is None:
                 self._open(each)
-        if restoring or self._reading:
-            self._read(restoring)
+        self.flows = bool(restoring or self._reading) and self._read(restoring)
         return [each for each in restoring if self._move(each, consumer)]
 
     def close(self) -> None:
@@ -138,8 +141,8 @@ class Restores:
         # It would be found by waiting, too, but a second later.
         self._takeover.absent(owned.restore.changelog, names.group("instances"))
 
-    def _read(self, restoring: list[Owned]) -> None:
-        """Applies the next chunk of all changelogs that are wanted."""
+    def _read(self, restoring: list[Owned]) -> bool:
+        """Applies the next chunk of all changelogs that are wanted; whether there was one."""
         wanted = {
             each.number: each.restore
             for each in restoring
@@ -151,13 +154,13 @@ class Restores:
             self._reader.assign({each.changelog: each.checkpoint.next for each in wanted.values()})
             self._reading = set(wanted)
         if not wanted:
-            return
+            return False
         try:
             records = self._reader.read(CHUNK_RECORDS, _READ_SECONDS)
         except PositionLost as error:
             wanted[error.where[1]].start_again(str(error))
             self._reading = set()
-            return
+            return False
         chunks: dict[int, list[Record]] = {}
         for record in records:
             chunks.setdefault(record.partition, []).append(record)
@@ -169,6 +172,7 @@ class Restores:
             except StoreCorrupt as error:
                 wanted[number].start_again(str(error))
                 self._reading = set()  # else the reader goes on in the middle
+        return bool(records)
 
     def _move(self, owned: Owned, consumer: Consumer) -> bool:
         restore = owned.restore

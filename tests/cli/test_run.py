@@ -4,10 +4,12 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pmstream.cli.run import COLLECTED_AFTER
 from pmstream.devkafka import Cluster
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.store import lock_directory
@@ -113,6 +115,32 @@ def test_kafka_that_cannot_be_reached(shell: Shell) -> None:
     assert (code, out) == (69, "")
     assert err.startswith("pmstream: Kafka at 127.0.0.1:1 cannot be reached: ")
     assert len(err.splitlines()) == 1
+
+
+COLLECTOR = """
+import gc
+from contextlib import nullcontext
+from pmstream.cli.run import attend
+from pmstream.config import Settings
+
+def make(log, clock):
+    print(*gc.get_threshold())
+    raise KeyboardInterrupt
+
+attend(make, Settings(bootstrap_servers="127.0.0.1:1"), nullcontext(), app="bank")
+"""
+
+
+def test_a_worker_collects_garbage_seldom(shell: Shell) -> None:
+    """At Python's default a tenth of a worker's time went there."""
+    command = [sys.executable, "-c", COLLECTOR]
+
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=shell.environment
+    )
+
+    assert tuple(map(int, done.stdout.split())) == COLLECTED_AFTER, done.stderr
+    assert COLLECTED_AFTER[0] > 10_000
 
 
 # On a real Kafka

@@ -120,6 +120,18 @@ def test_a_broken_archive_is_forgotten_and_a_broken_broker_tells_why(
         Cluster(kafka_home=jars, settings={"num.io.threads": "none"}).start()
 
 
+def test_more_flags_of_the_jvm_stand_behind_ours_where_they_win() -> None:
+    """Java takes the last of two."""
+    with Cluster(jvm=("-Xmx300m", "-XX:TieredStopAtLevel=4")) as cluster:
+        command = ["ps", "-ww", "-o", "args=", "-p", str(cluster.pids[0])]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert clients.admin(cluster.bootstrap_servers).list_topics(timeout=30).brokers
+
+    flags = shown.split(" -cp ")[0].split()
+    assert [each for each in flags if each.startswith("-Xmx")] == ["-Xmx384m", "-Xmx300m"]
+    assert [each[-1] for each in flags if "TieredStopAtLevel" in each] == ["1", "4"]
+
+
 def test_a_killed_parent_leaves_no_jvm_and_no_directory() -> None:
     script = (
         "import time; from pmstream.devkafka import Cluster\n"

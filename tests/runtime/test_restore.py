@@ -140,6 +140,24 @@ def test_a_worker_frozen_before_the_first_commit_does_not_run_on_half_of_it(
     world.close()
 
 
+def test_a_restore_reads_its_next_chunk_without_waiting_for_events(
+    world: World, log: MemoryLog, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10 ms a chunk were a third of all time."""
+    monkeypatch.setattr(restores, "CHUNK_RECORDS", 2)
+    world.crash("w-0")
+    log.lose(world.names.group(INSTANCES), "w-0")
+    worker = world.start(INSTANCES, "elsewhere")
+    while not any(each.restore and each.restore.records for each in owned_by(worker)):
+        worker.turn()
+    before = clock.monotonic()
+
+    worker.turn()
+
+    assert clock.monotonic() == before
+    assert any(each.restore and each.restore.records > 2 for each in owned_by(worker))
+
+
 def test_two_workers_share_and_hand_over(world: World) -> None:
     world.start(INSTANCES, "w-1")
     for n in range(10, 20):
