@@ -14,15 +14,9 @@ from pmstream.core import failure
 from pmstream.core.after import after_commands, decode, resume_after_commands
 from pmstream.core.answering import Verdict
 from pmstream.core.failure import Halt, Kind, Stage
+from pmstream.core.identity import asked_anew, command_headers, command_id, inherited_headers
 from pmstream.core.instance import Instance, Wait, Work
-from pmstream.core.messages import (
-    Emitted,
-    Headers,
-    asked_anew,
-    command_headers,
-    command_id,
-    inherited_headers,
-)
+from pmstream.core.messages import Emitted, Headers
 from pmstream.core.result import Outcome, Result, undone
 from pmstream.core.state import load_state
 from pmstream.core.turn import Failed, Turn
@@ -58,8 +52,10 @@ def dispatch(turn: Turn, waiting: Instance | None, after: Instance, commands: li
         after: the instance once it counts.
         commands: what handle() answered.
     """
+    if not commands:
+        return Result(_HANDLED, after)
     out = _encode(turn, after, commands, first=0)
-    if isinstance(out, Work | Halt):
+    if not isinstance(out, list):
         return undone(out, waiting)
     emitted = tuple([command for command, _ in out])
     if emitted and turn.callbacks.confirm_timeout_ms:
@@ -86,7 +82,7 @@ def _encode(
         unsent: what waits instead, when `error` answers that it has to wait.
     """
     at, out = 0, Encoded()
-    inherited = inherited_headers(turn.cause) if todo else ()
+    inherited = inherited_headers(turn.cause)
     while at < len(todo):
         try:
             out.append((_emitted(turn, todo[at], first + len(out), inherited), todo[at]))

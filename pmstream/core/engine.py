@@ -15,7 +15,7 @@ from pmstream.core.inputs import Arrived, Due, Input, Step, Take, Waiting
 from pmstream.core.instance import Backlog, Entry, Instance, Status, Timers, Wait, Work
 from pmstream.core.interest import DeadLetter, Dropped, Routing, route
 from pmstream.core.lifecycle import DueKind
-from pmstream.core.messages import Cause, Coder, Encoded, Timed
+from pmstream.core.messages import Cause, Coder, Encoded, Metadata, Timed
 from pmstream.core.process import Callbacks
 from pmstream.core.result import Outcome, Result
 from pmstream.core.routing import CREATING
@@ -67,11 +67,12 @@ def step(
     check_version(instance, callbacks)
     event: Any = None
     work: Work | None = None
+    metadata: Metadata | None = None
     cause: Cause
     if isinstance(input, Arrived):
         if instance is not None and _must_queue(instance, input.routed):
             return _queue(instance, input.routed, now)
-        cause, event = input.routed, input.event
+        cause, event, metadata = input.routed, input.event, input.metadata
     elif isinstance(input, Waiting):
         work = input.entry.work
         cause = work.input
@@ -84,12 +85,12 @@ def step(
         life = instance if instance is not None and instance.status is not Status.ABSENT else None
         result = Result(Outcome.PARKED, life, work=work)
     else:
-        turn = Turn(callbacks, cause, event, work, now, coder, max_state_bytes)
-        result = _run(turn, instance, input)
+        turn = Turn(callbacks, cause, event, work, now, coder, max_state_bytes, metadata)
+        result = run(turn, instance) if work is None else _resume(turn, instance, input)
     return _settle(instance, input, result, now)
 
 
-def _run(turn: Turn, instance: Instance | None, input: Input) -> Result:
+def _resume(turn: Turn, instance: Instance | None, input: Input) -> Result:
     reply = input if isinstance(input, Reply) else None
     if reply is not None or (isinstance(input, Due) and input.kind is DueKind.REPLY):
         assert instance is not None, "a command is awaited"
@@ -178,6 +179,8 @@ def _settle(instance: Instance | None, input: Input, result: Result, now: int) -
     if result.halt is not None:
         return Step(instance=instance, outcome=Outcome.HALTED, halt=result.halt)
     work, put, taken = result.work, None, None
+    if work is None and isinstance(input, Arrived) and (instance is None or _is_idle(instance)):
+        return Step(instance=result.life, outcome=result.outcome, commands=result.commands)
     backlog = instance.backlog if instance is not None else _EMPTY
     own = isinstance(input, Due | Reply)
     passed = instance.work if instance is not None and not own else None
@@ -199,6 +202,11 @@ def _settle(instance: Instance | None, input: Input, result: Result, now: int) -
         taken=taken,
         take=_take(after),
     )
+
+
+def _is_idle(instance: Instance) -> bool:
+    """Whether nothing waits in or behind it."""
+    return instance.work is None and instance.backlog == _EMPTY
 
 
 _EMPTY = Backlog()

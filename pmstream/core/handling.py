@@ -5,7 +5,6 @@ Rule: nothing counts before all of it succeeded; a failure's answer is a value.
 
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from pmstream.core import failure
@@ -22,13 +21,8 @@ from pmstream.core.timers import changed, split
 from pmstream.core.turn import Failed, Turn
 from pmstream.errors import AlreadyCompleted, AlreadyStarted, NotStarted, TimeUp
 
-
-class Handled(Struct, frozen=True):
-    """What handle and apply made of an event."""
-
-    state: bytes
-    commands: list[Any]
-    timers: Timers
+Handled = tuple[Instance, list[Any]]
+"""The instance after an event, and its commands."""
 
 
 # Taken once, because reading an Enum's attribute costs 0.2 µs (Python 3.11).
@@ -59,6 +53,8 @@ def run(turn: Turn, instance: Instance | None) -> Result:
     if isinstance(turn.cause, Timed):
         return _run_timer(turn, turn.cause, life)
     action, fault = ROUTES[turn.cause.route, _ABSENT if life is None else life.status]
+    if action in _TO_HANDLE:
+        return _handle(turn, life, life, None)
     if life is None and turn.cause.hold and action in _WITHOUT_INSTANCE:
         held = _hold(turn, turn.cause.hold)
         if held is not None:
@@ -71,6 +67,7 @@ def run(turn: Turn, instance: Instance | None) -> Result:
     return _handle(turn, life, life, fault)
 
 
+_TO_HANDLE = frozenset({Action.CREATE, Action.HANDLE})
 _WITHOUT_INSTANCE = (Action.FAIL, Action.NOTHING)
 
 
@@ -107,21 +104,13 @@ def _handle(
         waiting: the instance while the event is not dealt with.
         fault: what ROUTES fails it with.
     """
-    undecodable = turn.decode()
+    undecodable = turn.decode() if turn.event is None else None
     if undecodable is not None:
         return undone(undecodable, waiting)
     while True:
         tried = _try_event(turn, life) if fault is None else _fail_route(turn, life, fault)
-        if isinstance(tried, Handled):
-            after = Instance(
-                status=_RUNNING,
-                state=tried.state,
-                state_version=turn.callbacks.state_version,
-                born=turn.cause.cause if life is None else life.born,
-                timers=tried.timers,
-                trace=None if life is None else life.trace,
-            )
-            return dispatch(turn, waiting, after, tried.commands)
+        if isinstance(tried, tuple):
+            return dispatch(turn, waiting, *tried)
         verdict = turn.fail(tried)
         if not isinstance(verdict, Verdict):
             return undone(verdict, waiting)
@@ -147,7 +136,8 @@ def _try_event(turn: Turn, life: Instance | None) -> Handled | Failed:
             before = callbacks.state()
         else:
             before = load_state(life.state, callbacks, life.state_version)
-        commands = commands_of(callbacks.handle(before, event, turn.metadata))
+        answer = callbacks.handle(before, event, turn.metadata)
+        commands = commands_of(answer) if answer is not None else []
         timers = _NO_TIMERS if life is None else life.timers
         if commands:
             commands, asked = split(commands)
@@ -157,7 +147,6 @@ def _try_event(turn: Turn, life: Instance | None) -> Handled | Failed:
         stage = _APPLY
         after = callbacks.apply(before, event, turn.metadata)
         state = dump_state(after, callbacks.state, turn.max_state_bytes)
-        return Handled(state, commands, timers)
     except (Exception, TimeUp) as raised:  # noqa: BLE001 - the author's code
         return Failed(
             kind=Kind.EVENT,
@@ -166,6 +155,15 @@ def _try_event(turn: Turn, life: Instance | None) -> Handled | Failed:
             failed=event,
             state=turn.state_of(life),
         )
+    instance = Instance(
+        status=_RUNNING,
+        state=state,
+        state_version=callbacks.state_version,
+        born=turn.cause.cause if life is None else life.born,
+        timers=timers,
+        trace=None if life is None else life.trace,
+    )
+    return instance, commands
 
 
 _NO_TIMERS = Timers()

@@ -9,15 +9,22 @@ from pmstream.core.dispatching import Reply
 from pmstream.core.failure import Halt
 from pmstream.core.instance import Entry, Instance
 from pmstream.core.lifecycle import DueKind
-from pmstream.core.messages import Emitted, Routed
+from pmstream.core.messages import Emitted, Metadata, Routed
 from pmstream.core.result import Outcome
 
 
 class Arrived(Struct, frozen=True):
-    """A routed event was read; `event` is its decoded value, None when not decoded yet."""
+    """A routed event was read.
+
+    Attributes:
+        routed: the event.
+        event: its decoded value; None when it is not decoded yet.
+        metadata: what its callbacks are told of it; None when that is not made yet.
+    """
 
     routed: Routed
     event: Any = None
+    metadata: Metadata | None = None
 
 
 class Due(Struct, frozen=True):

@@ -1,13 +1,11 @@
-"""Events, commands and what is known about them.
-
-Rule: an id comes from its cause, never from chance, so that a repeat makes the same id.
-"""
+"""Events, commands and what is known about them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 Headers = tuple[tuple[str, bytes | None], ...]
 """Headers of a record, in order; a name may stand more than once."""
@@ -169,26 +167,62 @@ class Coder(Protocol):
         """Reads back what `encode_command` wrote. Raises Undecodable."""
 
 
-def metadata_of(routed: Cause, process_manager: str, attempt: int = 1) -> Metadata:
+def metadata_of(cause: Cause, process_manager: str, attempt: int = 1) -> Metadata:
     """Tells a callback what is known of the event it receives."""
-    if isinstance(routed, Timed):
-        return _metadata_of_timer(routed, process_manager, attempt)
-    headers = dict(routed.headers)
-    event_id = _text(headers.get(EVENT_ID)) or routed.cause
+    if isinstance(cause, Timed):
+        return _metadata_of_timer(cause, process_manager, attempt)
+    found = metadata_at(cause, cause.headers, process_manager, cause.process_uuid)
+    if attempt == 1 and not cause.replayed:
+        return found
+    return replace(found, attempt=attempt, replayed=cause.replayed)
+
+
+class Placed(Protocol):
+    """What stands in a topic: a source record, or a routed event."""
+
+    @property
+    def topic(self) -> str:
+        """Its topic."""
+
+    @property
+    def partition(self) -> int:
+        """Its partition."""
+
+    @property
+    def offset(self) -> int:
+        """Its offset."""
+
+    @property
+    def timestamp(self) -> int:
+        """Its time, milliseconds since the epoch."""
+
+
+def metadata_at(
+    event: Placed, headers: Headers, process_manager: str, process_uuid: str = ""
+) -> Metadata:
+    """What is known of an event by its place and its headers, without those of pmstream."""
+    event_id = correlation_id = f"{event.topic}-{event.partition}-{event.offset}"
+    causation_id, by_name = None, _NO_HEADERS
+    if headers:
+        by_name = MappingProxyType(dict(headers))
+        event_id = _text(by_name.get(EVENT_ID)) or event_id
+        correlation_id = _text(by_name.get(CORRELATION_ID)) or event_id
+        causation_id = _text(by_name.get(CAUSATION_ID))
     return Metadata(
-        process_uuid=routed.process_uuid,
+        process_uuid=process_uuid,
         process_manager=process_manager,
         event_id=event_id,
-        correlation_id=_text(headers.get(CORRELATION_ID)) or event_id,
-        causation_id=_text(headers.get(CAUSATION_ID)),
-        topic=routed.topic,
-        partition=routed.partition,
-        offset=routed.offset,
-        timestamp=routed.timestamp,
-        headers=MappingProxyType(headers),
-        replayed=routed.replayed,
-        attempt=attempt,
+        correlation_id=correlation_id,
+        causation_id=causation_id,
+        topic=event.topic,
+        partition=event.partition,
+        offset=event.offset,
+        timestamp=event.timestamp,
+        headers=by_name,
     )
+
+
+_NO_HEADERS: Mapping[str, bytes | None] = MappingProxyType({})
 
 
 def _metadata_of_timer(timer: Timed, process_manager: str, attempt: int) -> Metadata:
@@ -203,68 +237,8 @@ def _metadata_of_timer(timer: Timed, process_manager: str, attempt: int) -> Meta
         partition=int(partition),
         offset=int(offset),
         timestamp=timer.due,
-        headers=MappingProxyType({}),
+        headers=_NO_HEADERS,
         attempt=attempt,
-    )
-
-
-_OURS = frozenset(
-    {
-        EVENT_ID,
-        CORRELATION_ID,
-        CAUSATION_ID,
-        COMMAND_ID,
-        PROCESS_UUID,
-        PROCESS_MANAGER,
-        REPLY_TO,
-        REPLY_PARTITION,
-    }
-)
-
-
-def command_id(cause: Cause, index: int) -> str:
-    """`<process uuid>/<cause>/<index>`: the same for every repeat.
-
-    The cause is `<topic>-<partition>-<offset>`, for a timer `<born>/timer-<name>-<n>`.
-    """
-    return f"{cause.process_uuid}/{cause.cause}/{index}"
-
-
-def asked_anew(command: Emitted) -> Emitted:
-    """A rejected command as a new question: `~1`, `~2`, … behind the index of its id."""
-    head, _, tail = command.id.rpartition("/")
-    index, _, times = tail.partition("~")
-    id = f"{head}/{index}~{int(times or 0) + 1}"
-    headers = ((COMMAND_ID, id.encode()), *command.headers[1:])
-    return Emitted(command.topic, command.key, command.value, headers, id)
-
-
-def command_headers(metadata: Metadata, id: str, inherited: Headers) -> Headers:
-    """Headers of a command: its ids first, then the event's own (`inherited_headers`)."""
-    return (
-        (COMMAND_ID, id.encode()),
-        (CORRELATION_ID, metadata.correlation_id.encode()),
-        (CAUSATION_ID, metadata.event_id.encode()),
-        (PROCESS_UUID, metadata.process_uuid.encode()),
-        (PROCESS_MANAGER, metadata.process_manager.encode()),
-        *inherited,
-    )
-
-
-def reply_headers(topic: str, partition: int) -> Headers:
-    """Headers that tell a service where to reply (confirm mode)."""
-    return ((REPLY_TO, topic.encode()), (REPLY_PARTITION, str(partition).encode()))
-
-
-def inherited_headers(routed: Cause) -> Headers:
-    """The event's headers that its commands carry on: all but the ids and pmstream's own."""
-    # A list first: a generator would cost more than the headers.
-    return tuple(
-        [
-            header
-            for header in routed.headers
-            if header[0] not in _OURS and header[0][:3] != RESERVED_PREFIX
-        ]
     )
 
 

@@ -159,6 +159,13 @@ def check_uuid(uuid: object) -> str:
 
     A process UUID is any non-empty text up to 255 bytes of UTF-8 without NUL.
     """
+    if (
+        type(uuid) is str
+        and 0 < len(uuid) <= MAX_UUID_BYTES
+        and uuid.isascii()
+        and "\0" not in uuid
+    ):
+        return uuid  # as good as all of them
     if not isinstance(uuid, str):
         raise InvalidRoute(f"a process UUID must be text, not {uuid!r}")
     try:

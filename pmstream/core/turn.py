@@ -13,7 +13,7 @@ from pmstream.core import failure
 from pmstream.core.answering import Verdict, ask, copy_context, stacktrace, text
 from pmstream.core.failure import FailureContext, Halt, Kind, Stage
 from pmstream.core.instance import Instance, Wait, Work
-from pmstream.core.messages import Cause, Coder, Emitted, Timed, metadata_of
+from pmstream.core.messages import Cause, Coder, Emitted, Metadata, Timed, metadata_of
 from pmstream.core.process import Callbacks
 from pmstream.core.state import load_state
 from pmstream.core.timers import fired
@@ -63,7 +63,7 @@ class Turn:
         "work",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - one call an event: the packing would cost more
         self,
         callbacks: Callbacks,
         cause: Cause,
@@ -72,6 +72,7 @@ class Turn:
         now: int,
         coder: Coder,
         max_state_bytes: int,
+        metadata: Metadata | None = None,
     ) -> None:
         self.callbacks = callbacks
         self.cause = cause
@@ -90,7 +91,9 @@ class Turn:
             self.attempts = work.attempts
             self.first_failed_at = work.first_failed_at
             self.context = work.context
-        self.metadata = metadata_of(cause, callbacks.name, self.attempts + 1)
+        if metadata is None:
+            metadata = metadata_of(cause, callbacks.name, self.attempts + 1)
+        self.metadata = metadata
 
     def fail(self, failed: Failed) -> Verdict | Work | Halt:
         """Asks `error`; a Verdict says how to go on within this turn, else the turn ends."""

@@ -106,7 +106,8 @@ class Codec:
                 f"{type(command).__name__} is no command of app {self._app}; those are {known}"
             )
         value = writer.encode(command, CommandInvalid)
-        key = _key(writer, command)
+        named = getattr(command, writer.key or "")
+        key = named.encode() if type(named) is str and named else _key(writer, named, command)
         if len(key) + len(value) > self._max_bytes:
             raise CommandInvalid(
                 f"{type(command).__name__} for topic {writer.topic} is too large: key {len(key)} "
@@ -179,8 +180,7 @@ def _alike(app: App, known: Mapping[str, Schema]) -> Iterator[str]:
                 )
 
 
-def _key(writer: Writer, command: Any) -> bytes:
-    key = getattr(command, str(writer.key))
+def _key(writer: Writer, key: object, command: Any) -> bytes:
     if isinstance(key, str) and key:
         return key.encode()
     if isinstance(key, int | UUID) and not isinstance(key, bool):

@@ -5,13 +5,16 @@ that does not stops it, because from there on one process may be in two partitio
 """
 
 from collections.abc import Callable
+from functools import cache
+
+from msgspec.structs import replace
 
 from pmstream.core.engine import Arrived, Halt
 from pmstream.core.messages import Routed
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Out
 from pmstream.runtime.inbox import own_headers, where
-from pmstream.runtime.intake import Counted, Intake
+from pmstream.runtime.intake import Accepted, Counted, Intake
 from pmstream.runtime.log import Record
 from pmstream.runtime.murmur2 import murmur2_partition
 
@@ -27,15 +30,15 @@ def direct_reader(
     """How an instances worker reads a source topic."""
 
     def read(record: Record, number: int, counted: Counted) -> Found:
-        wrong = _misplaced(record, number, partitions)
-        if wrong is not None:
-            return wrong
+        key = record.key
+        if key is None or murmur2_partition(key, partitions) != number:
+            return _misplaced(record, partitions)
         found = intake.take(record, counted, clock.now())
-        if found is None or isinstance(found, Out | Halt):
+        if not isinstance(found, Accepted):
             return found
         routing, value = found.routing, record.value
-        (uuid, *more) = routing.ids
-        if more or uuid.encode() != record.key:
+        uuid = routing.ids[0]
+        if len(routing.ids) > 1 or uuid.encode() != key:
             return _misrouted(record, routing.ids)
         assert routing.route is not None, "an event that goes nowhere"
         assert value is not None, "a tombstone that goes somewhere"
@@ -52,17 +55,19 @@ def direct_reader(
             hold=routing.hold,
         )
         # What interested() could have changed is decoded anew, as in a retry.
-        return Arrived(routed, found.event if _is_frozen(found.event) else None)
+        event = found.event if _is_frozen(found.event.__class__) else None
+        return Arrived(routed, event, replace(found.metadata, process_uuid=uuid))
 
     return read
 
 
-def _is_frozen(event: object) -> bool:
-    config = getattr(type(event), "__struct_config__", None)
+@cache
+def _is_frozen(type_: type) -> bool:
+    config = getattr(type_, "__struct_config__", None)
     return config is not None and config.frozen
 
 
-def _misplaced(record: Record, number: int, partitions: int) -> Halt | None:
+def _misplaced(record: Record, partitions: int) -> Halt:
     """Why a record's partition is not its key's."""
     if record.key is None:
         return Halt(
@@ -70,8 +75,6 @@ def _misplaced(record: Record, number: int, partitions: int) -> Halt | None:
             "its process UUID; leave keyed out, and a router sorts the events"
         )
     belongs = murmur2_partition(record.key, partitions)
-    if belongs == number:
-        return None
     return Halt(
         f"{where(record)} has key {record.key[:_SHOWN_BYTES]!r}, which belongs into partition "
         f"{belongs} of {partitions} by murmur2, the partitioner of Java clients: its producer uses "

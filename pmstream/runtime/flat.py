@@ -77,7 +77,9 @@ def quick_reader(fields: Fields, start: int, type_: type[Struct]) -> QuickRead:
             lines += [f"        {f} = flags[value[at]]", "        at += 1"]
         else:
             lines += ["        n = value[at]", "        at += 1"]
-            lines += ["        if n > 127: n, at = varint(value, at, n)"]
+            lines += ["        if n > 127:"]
+            lines += ["            if value[at] < 128: n, at = n + (value[at] << 7) - 128, at + 1"]
+            lines += ["            else: n, at = varint(value, at, n)"]
             if kind in _BITS:
                 lines.append(f"        {f} = n >> 1 ^ -(n & 1)")
             else:
@@ -101,12 +103,18 @@ def _made(lines: Sequence[str], names: dict[str, Any]) -> dict[str, Any]:
 
 def _varint(number: int) -> bytes:
     left = (number << 1) ^ (number >> 63)
-    found = bytearray()
-    while left > 127:
-        found.append(left & 127 | 128)
-        left >>= 7
-    found.append(left)
-    return bytes(found)
+    found = b""
+    while left > _PAIR_MASK:
+        found += _PAIRS[left & _PAIR_MASK]
+        left >>= 14
+    if left > 127:
+        return found + bytes((left & 127 | 128, left >> 7))
+    return found + bytes((left,))
+
+
+_PAIR_MASK = (1 << 14) - 1
+_PAIRS = [bytes((pair & 127 | 128, pair >> 7 | 128)) for pair in range(_PAIR_MASK + 1)]
+"""Two bytes of a longer number, the lower first."""
 
 
 def _read_varint(value: bytes, at: int, first: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from pmstream.app import Names
 from pmstream.core import engine
-from pmstream.core.messages import Metadata, Routed, metadata_of
+from pmstream.core.messages import Metadata, metadata_at
 from pmstream.core.process import Callbacks
 from pmstream.errors import Undecodable
 from pmstream.runtime.codec import Codec, Undeclared, UnknownSchema
@@ -52,10 +52,11 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 
 class Accepted(Struct, frozen=True):
-    """A record that goes somewhere: where, and its event."""
+    """A record that goes somewhere: where, its event, and what is known of that."""
 
     routing: engine.Routing
     event: Any
+    metadata: Metadata
 
 
 class Intake:
@@ -88,31 +89,18 @@ class Intake:
         counted.run = 0
         if isinstance(event, Undeclared):
             return None
-        routing = self._ask(event, record, now)
+        rules = self._rules
+        if rules.guard is not None:
+            rules.guard.begin()
+        metadata = metadata_at(record, own_headers(record.headers), rules.callbacks.name)
+        routing = engine.route(rules.callbacks, event, metadata, now)
+        if routing.route is not None:
+            return Accepted(routing, event, metadata)
         if isinstance(routing.failure, engine.Halt):
             return routing.failure
         if isinstance(routing.failure, engine.DeadLetter):
             return self._dead_letter(record, routing.failure.reason, now)
-        return None if routing.route is None else Accepted(routing, event)
-
-    def _ask(self, event: Any, record: Record, now: int) -> engine.Routing:
-        if self._rules.guard is not None:
-            self._rules.guard.begin()
-        return engine.route(self._rules.callbacks, event, self._metadata(record), now)
-
-    def _metadata(self, record: Record) -> Metadata:
-        routed = Routed(
-            process_uuid="",
-            route="",
-            value=b"",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            index=0,
-            timestamp=record.timestamp,
-            headers=own_headers(record.headers),
-        )
-        return metadata_of(routed, self._rules.callbacks.name)
+        return None
 
     def _undecodable(
         self, record: Record, counted: Counted, error: Undecodable, now: int

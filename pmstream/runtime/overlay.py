@@ -53,7 +53,7 @@ class Overlay:
     def waiting(self, uuid: str, route: str) -> int:
         """How long the backlog is that an input of that route would wait behind."""
         instance = self.get(uuid)
-        if instance is None:
+        if instance is None or not instance.backlog.size:
             return 0
         passes = instance.work is not None and instance.work.not_started and route in CREATING
         return 0 if passes else instance.backlog.size
@@ -66,9 +66,9 @@ class Overlay:
         if step.taken is not None:
             self._entries[backlog_key(uuid, step.taken)] = None
 
-    def entry(self, uuid: str, take: Take | None) -> Entry | None:
+    def entry(self, uuid: str, take: Take) -> Entry | None:
         """The backlog entry that a step asked for: the first one, or the first that creates."""
-        instance = self.get(uuid) if take is not None else None
+        instance = self.get(uuid)
         if instance is None:
             return None
         for sequence in range(instance.backlog.first, instance.backlog.next):

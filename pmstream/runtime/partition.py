@@ -5,7 +5,7 @@ failing, retrying, waiting or parked instance holds back itself only.
 """
 
 from pmstream.core import engine
-from pmstream.core.engine import Due, Halt, Outcome, Step, Take, Waiting
+from pmstream.core.engine import Arrived, Due, Halt, Outcome, Step, Take, Waiting
 from pmstream.core.instance import FormatError
 from pmstream.errors import StateNewer
 from pmstream.runtime.changelog import (
@@ -138,13 +138,15 @@ class Partition:
         self._process_due(self._clocked, now, now, room)
         self._process_replies(now, room)
         self._unblock()
-        while self._queue.left and self._has_room(room):
-            record, due = self._queue.head, self._timed.next
+        queue, timed = self._queue, self._timed
+        while queue.left and self._has_room(room):
+            record = queue.head
+            due = timed.next
             if due is not None and due <= self._setup.time_of(record) and self._is_answered():
-                self._process_due(self._timed, min(record.timestamp, now), now, room)
+                self._process_due(timed, min(record.timestamp, now), now, room)
             if not self._has_room(room) or not self._process_record(record, now):
                 break
-            self._queue.step()
+            queue.step()
             self.handled += 1
         if self._may_be_due():
             self._process_due(self._timed, now, now, room)
@@ -179,23 +181,21 @@ class Partition:
     def _process_record(self, record: Record, now: int) -> bool:
         """Handles one record; False when it has to wait where it is."""
         found = self._setup.read(record, self.number, self)
-        if isinstance(found, Halt):
-            self.halt = found
-            return False
-        if isinstance(found, Out):
-            self._out.append(found)
-        if found is None or isinstance(found, Out):
-            return True
-        routed = found.routed
+        if not isinstance(found, Arrived):
+            self.halt = found if isinstance(found, Halt) else None
+            if isinstance(found, Out):
+                self._out.append(found)
+            return self.halt is None
+        routed, uuid = found.routed, found.routed.process_uuid
         source = f"{routed.topic}-{routed.partition}"
-        mark = (routed.offset, routed.index)
-        if mark <= self._seen.get(source, (-1, 0)):
+        mark, seen = (routed.offset, routed.index), self._seen.get(source)
+        if seen is not None and mark <= seen:
             self.duplicates += 1
             return True
-        if self._is_full(routed.process_uuid, routed.route):
-            self.blocked = routed.process_uuid
+        if self._is_full(uuid, routed.route):
+            self.blocked = uuid
             return False
-        if not self._step(routed.process_uuid, found, now):
+        if not self._step(uuid, found, now):
             return False
         self._seen[source] = mark
         return True
@@ -209,7 +209,7 @@ class Partition:
                 self.halt = step.halt
                 return drained > 0
             self._absorb(uuid, step)
-            entry = self._overlay.entry(uuid, step.take)
+            entry = self._overlay.entry(uuid, step.take) if step.take is not None else None
             if entry is None or (drained >= DRAIN_LIMIT and step.take is Take.FIRST):
                 return True  # a backlog that is left is a due entry: it goes on in the next batch
             input = Waiting(entry)

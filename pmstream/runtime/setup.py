@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from pmstream.app import Names
 from pmstream.core.engine import Coder
-from pmstream.core.messages import Headers, reply_headers
+from pmstream.core.identity import reply_headers
+from pmstream.core.messages import Headers
 from pmstream.core.process import Callbacks
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.direct import Found
