@@ -83,6 +83,15 @@ fmt:
 lock *args:
     uv pip compile --system-certs pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file requirements/dev.lock "$@"
 
+# The chart without a cluster: rendered in every mode, held to schemas and policies, alerts tested
+[no-exit-message]
+@helm-check *args:
+    pytest -n {{ workers }} --dist loadfile tests/deployment/helm "$@"
+
+# Write the chart's table of values anew
+@helm-readme:
+    python -m tests.deployment.helm.values_table
+
 # Build the wheel and the source distribution into dist/
 build:
     python -m build

@@ -1,7 +1,7 @@
-"""The programs that check chart, compose file and image: pinned, made once, kept in the user's cache.
+"""The programs that check chart, compose file and image: pinned, made once, in the user's cache.
 
-Rule: nothing is downloaded but by a registry's own client, by name and hash (requirements/deploy.lock,
-gotools/go.sum, Debian's signed lists). What cannot exist here skips its tests, with the reason.
+Rule: nothing is downloaded but by a registry's own client, by name and hash: deploy.lock, go.sum,
+Debian's signed lists. What cannot exist here skips its tests, with the reason.
 """
 
 import fcntl
@@ -84,7 +84,7 @@ def promtool() -> Path:
         return Path(found)
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         pytest.skip("no promtool on PATH, and no Debian to take it from: install Prometheus")
-    return _made("debian", [], _unpack_prometheus) / "usr" / "bin" / "promtool"
+    return _made("debian", [], _unpack_prometheus) / "promtool"
 
 
 def _unpack_prometheus(folder: Path) -> str:
@@ -101,7 +101,10 @@ def _unpack_prometheus(folder: Path) -> str:
     packages = list(folder.glob("prometheus_*.deb"))
     if not packages:
         return done.stderr
-    done = run(["dpkg-deb", "-x", packages[0], folder])
+    done = run(["dpkg-deb", "-x", packages[0], folder / "all"])
+    if done.returncode == 0:
+        (folder / "all" / "usr" / "bin" / "promtool").rename(folder / "promtool")
+    shutil.rmtree(folder / "all")
     packages[0].unlink()
     return done.stderr if done.returncode else ""
 

@@ -1,13 +1,13 @@
 """The table of the chart's values in its README, made from the comments in values.yaml.
 
-`python -m tests.deployment.values_table` writes it (`just helm-readme`); a test says when it is old.
+`just helm-readme` writes it; a test says when it is old.
 """
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.deployment.chart import CHART
+from tests.deployment.helm.chart import CHART
 
 README = CHART / "README.md"
 BEGIN, END = "<!-- values: made by `just helm-readme` -->", "<!-- values end -->"
@@ -45,7 +45,9 @@ def lines(text: str) -> Iterator[Line]:
 
 def table() -> str:
     """In Markdown."""
-    rows = (f"| `{each.path}` | {_shown(each.default)} | {_cell(each.meaning)} |" for each in all_())
+    rows = (
+        f"| `{each.path}` | {_shown(each.default)} | {_cell(each.meaning)} |" for each in all_()
+    )
     return "\n".join(["| value | default | meaning |", "|---|---|---|", *rows])
 
 

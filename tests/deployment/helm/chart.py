@@ -133,8 +133,10 @@ def merged(*values: dict[str, Any]) -> dict[str, Any]:
     for each in values:
         for name, value in each.items():
             old = found.get(name)
-            both = isinstance(old, dict) and isinstance(value, dict)
-            found[name] = merged(old, value) if both else value
+            if isinstance(old, dict) and isinstance(value, dict):
+                found[name] = merged(old, value)
+            else:
+                found[name] = value
     return found
 
 
