@@ -1,9 +1,11 @@
-"""What an event costs in Python without Kafka: the codec, then a partition in direct mode.
+"""What an event costs in Python without Kafka: the codec, a partition in direct mode, a restore.
 
-    python -m bench.path --events 60000
+    python -m bench.path --events 60000 --keys 200000
 
 CPU time of this process, so a busy machine disturbs little; for the partition the median of its
-batches of 2 000, the first half left out. The last line is JSON: microseconds an event.
+batches of 2 000, the first half left out. The last line is JSON: microseconds an event, and for the
+restore microseconds a key: `restore_fold` and `restore_write` of the worker's thread,
+`restore_background` of RocksDB's.
 """
 
 import argparse
@@ -12,23 +14,27 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.apps import NAME, make
+from bench.filled import record_of
 from bench.job import Order, command_of, key_sequence, make_event, process_name
 from bench.peers.bare import with_fastavro
 from bench.stage import ensure
 from pmstream.app import App
 from pmstream.cli.run import COLLECTED_AFTER
 from pmstream.config import Settings
+from pmstream.runtime.changelog import Checkpoint, dump_checkpoint, fold
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.log import Record, TopicSpec
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.partition import Partition
+from pmstream.runtime.restore import CHUNK_RECORDS
 from pmstream.runtime.roles import INSTANCES, make_worker
+from pmstream.runtime.store import Caches, Store, instance_key
 
 BATCH = 2_000
 SOURCE, COMMANDS = "events", "commands"
@@ -40,10 +46,12 @@ def main() -> None:
     """Measures."""
     given = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     given.add_argument("--events", type=int, default=60_000)
-    events = given.parse_args().events
+    given.add_argument("--keys", type=int, default=200_000, help="to restore")
+    asked = given.parse_args()
     gc.set_threshold(*COLLECTED_AFTER)
     app = make("path", SOURCE, COMMANDS, keyed=True)
-    print(json.dumps({**codec_costs(app), **partition_costs(app, events)}))
+    found = {**codec_costs(app), **partition_costs(app, asked.events), **restore_costs(asked.keys)}
+    print(json.dumps(found))
 
 
 def codec_costs(app: App) -> dict[str, float]:
@@ -116,6 +124,34 @@ def _batches(
         at.append(time.process_time())
         found.append((at[1] - at[0], at[2] - at[1], at[3] - at[2]))
     return found
+
+
+def restore_costs(keys: int) -> dict[str, float]:
+    """Folding and writing changelog records that are there, in the chunks of a restore."""
+    records = list(_instances(keys))
+    at, spent = Checkpoint(), [0.0, 0.0]
+    with tempfile.TemporaryDirectory() as directory:
+        store = Store(Path(directory) / "0", "bench", Caches())
+        whole, own = time.process_time(), time.thread_time()
+        for first in range(0, keys, CHUNK_RECORDS):
+            began = time.thread_time()
+            changes, at = fold(records[first : first + CHUNK_RECORDS], at, 0)
+            folded = time.thread_time()
+            store.write(changes, dump_checkpoint(at))
+            spent = [spent[0] + folded - began, spent[1] + time.thread_time() - folded]
+        others = time.process_time() - whole - (time.thread_time() - own)
+        store.close()
+    names = ("restore_fold", "restore_write", "restore_background")
+    return {
+        name: round(each / keys * 1e6, 2)
+        for name, each in zip(names, (*spent, others), strict=True)
+    }
+
+
+def _instances(keys: int) -> Iterator[Record]:
+    for key in range(keys):
+        name = instance_key(process_name(key))
+        yield Record("changelog", 0, key, 1_765_000_000_000, name, record_of(key), ())
 
 
 if __name__ == "__main__":
