@@ -47,6 +47,7 @@ class InstancesStage:
         self._clock: Clock = setup.clock
         self._purge = Purge(log, setup.clock, setup.inbox_retention_ms)
         self._is_ours = setup.direct is None
+        self._room = setup.room
         self._restores = Restores(log, setup, place, takeover, told)
         self._owned: dict[int, Owned] = {}
         confirms = setup.read_reply is not None
@@ -81,6 +82,7 @@ class InstancesStage:
         """Notes new partitions; `catch_up` opens them."""
         for each in partitions:
             self._owned[each.partition] = Owned(each.partition)
+        self._room.parts = len(self._owned)
 
     def dropped(self, partitions: Sequence[TopicPartition]) -> None:
         """Lets go of partitions and what they staged."""
@@ -90,6 +92,7 @@ class InstancesStage:
             if owned is not None and owned.store is not None:
                 owned.store.close()
                 self._told("dropped", owned.number, "given up, or lost")
+        self._room.parts = len(self._owned)
 
     def dropped_all(self) -> None:
         """Lets go of every partition."""

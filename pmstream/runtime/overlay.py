@@ -19,17 +19,36 @@ _BYTES_PER_INSTANCE = 500
 """What a decoded instance costs beside its bytes, roughly; they are counted three times."""
 
 
+class Room:
+    """Memory for a worker's decoded instances, in even shares for the partitions that it owns.
+
+    Args:
+        size: bytes, roughly.
+
+    Attributes:
+        parts: how many partitions share it.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size, self.parts = size, 1
+
+    @property
+    def share(self) -> int:
+        """Bytes that each partition may take."""
+        return self._size // max(self.parts, 1)
+
+
 class Overlay:
     """The instances of one partition.
 
     Args:
         store: what is committed.
-        cache_bytes: for decoded instances, roughly.
+        room: for decoded instances.
         idle_ms: those untouched so long leave memory; None: only when there is no room.
     """
 
-    def __init__(self, store: Store, cache_bytes: int, idle_ms: int | None = None) -> None:
-        self._store, self._cache_bytes, self._idle_ms = store, cache_bytes, idle_ms
+    def __init__(self, store: Store, room: Room, idle_ms: int | None = None) -> None:
+        self._store, self._room, self._idle_ms = store, room, idle_ms
         self._cache: dict[str, tuple[Instance, int, int]] = {}
         self._cached_bytes = 0
         self._instances: dict[str, Instance | None] = {}
@@ -105,16 +124,21 @@ class Overlay:
                 size = 3 * len(record) + _BYTES_PER_INSTANCE
                 self._cache[uuid] = (instance, size, now)
                 self._cached_bytes += size
-        while self._cached_bytes > self._cache_bytes:
-            self._drop_oldest()
+        self._fit()
         self.forget()
 
     def drop_idle(self, now: int) -> None:
-        """Instances that nothing has touched for long leave memory."""
+        """Instances that nothing has touched for long leave memory, and those beyond the share."""
+        self._fit()
         while self._idle_ms is not None and self._cache:
             touched = next(iter(self._cache.values()))[2]
             if now - touched < self._idle_ms:
                 return
+            self._drop_oldest()
+
+    def _fit(self) -> None:
+        share = self._room.share
+        while self._cached_bytes > share:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:

@@ -66,7 +66,7 @@ class Partition:
         self.replies = checkpoint.last.replies if checkpoint.last is not None else 0
         self.source = TopicPartition(setup.input, number)
         self._queue, self._replies = Queue(position), Queue(self.replies)
-        self._overlay = Overlay(store, setup.cache_bytes, setup.idle_ms)
+        self._overlay = Overlay(store, setup.room, setup.idle_ms)
         self._clocked, self._timed = Dues(store, BY_CLOCK_DUE), Dues(store, TIMED_DUE)
         self.inbox_live, self.replies_live = False, setup.read_reply is None
         self.inbox_end, self.replies_end = ends

@@ -23,6 +23,7 @@ from pmstream.runtime.intake import Counted, Intake, Rules, dead_letter
 from pmstream.runtime.log import Log, Record, TopicInfo
 from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.observer import Observer
+from pmstream.runtime.overlay import Room
 from pmstream.runtime.replies import reply_reader
 from pmstream.runtime.restores import Place, Told
 from pmstream.runtime.router import RouterStage
@@ -187,7 +188,7 @@ def _partition_setup(
         partitions=partitions,
         backlog_limit=manager.backlog_limit,
         max_state_bytes=settings.max_message_bytes,
-        cache_bytes=settings.cache_bytes,
+        room=Room(settings.cache_bytes),
         inbox_retention_ms=int(settings.inbox_retention_hours * 3_600_000),
     )
 

@@ -15,6 +15,7 @@ from pmstream.runtime.guard import Guard
 from pmstream.runtime.intake import Counted
 from pmstream.runtime.log import Record
 from pmstream.runtime.observer import Observer
+from pmstream.runtime.overlay import Room
 from pmstream.runtime.replies import ReadReply
 
 
@@ -52,7 +53,7 @@ class Setup(Struct, frozen=True, kw_only=True):
         partitions: how many the inbox has.
         backlog_limit: see `ProcessManager`.
         max_state_bytes: the largest state.
-        cache_bytes: for decoded instances, of each partition.
+        room: for decoded instances, of all partitions.
         idle_ms: decoded instances untouched so long leave memory; None: when there is no room.
         inbox_retention_ms: how long handled records stay.
     """
@@ -71,7 +72,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     partitions: int
     backlog_limit: int
     max_state_bytes: int
-    cache_bytes: int
+    room: Room
     idle_ms: int | None
     inbox_retention_ms: int
 
