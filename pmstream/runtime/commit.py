@@ -40,12 +40,14 @@ class Slice(Protocol):
         source: the partition that was read.
         position: what the group commits for it, with the metadata.
         records: commands, inbox records, dead letters, changelog records, in order.
+        sent: how many of them are for others: all but those of the changelog.
         commit_record: the changelog's commit record, produced last; None for a router.
     """
 
     source: TopicPartition
     position: Committed
     records: Sequence[Out]
+    sent: int
     commit_record: Out | None
 
     def acknowledged(self, offset: int | None) -> None:

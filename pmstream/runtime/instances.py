@@ -6,6 +6,7 @@ from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Slice
 from pmstream.runtime.follow import Follower
 from pmstream.runtime.log import Consumer, Log, Record, TopicPartition
+from pmstream.runtime.measure import Measure
 from pmstream.runtime.partition import Partition
 from pmstream.runtime.purge import PURGE_SECONDS, Purge
 from pmstream.runtime.restores import Owned, Place, Restores, Told
@@ -13,6 +14,7 @@ from pmstream.runtime.setup import Setup
 from pmstream.runtime.stage import Load
 from pmstream.runtime.store import Store, StoreCorrupt
 from pmstream.runtime.takeover import Takeover
+from pmstream.runtime.vitals import Vitals
 
 _REPLIES_AT_ONCE = 2_000
 
@@ -50,6 +52,7 @@ class InstancesStage:
         self._room = setup.room
         self._restores = Restores(log, setup, place, takeover, told)
         self._owned: dict[int, Owned] = {}
+        self._measure = Measure(setup.input, setup.clock)
         confirms = setup.read_reply is not None
         self._replies = Follower(log, setup.names.replies) if confirms else None
         self._replies_quiet = False
@@ -90,6 +93,7 @@ class InstancesStage:
             owned = self._owned.pop(each.partition, None)
             self._unfollow(each.partition)
             if owned is not None and owned.store is not None:
+                self._measure.leaving(owned)
                 owned.store.close()
                 self._told("dropped", owned.number, "given up, or lost")
         self._room.parts = len(self._owned)
@@ -104,6 +108,7 @@ class InstancesStage:
             if owned.running is not None:
                 consumer.pause([owned.running.source])
                 self._unfollow(owned.number)
+                self._measure.leaving(owned)
                 owned.reset()
 
     def _unfollow(self, number: int) -> None:
@@ -154,6 +159,7 @@ class InstancesStage:
                 consumer.pause([part.source])
                 self._unfollow(owned.number)
                 store.wipe(part.damaged)
+                self._measure.leaving(owned)
                 owned.reset()
                 self._told("store emptied", owned.number, part.damaged)
 
@@ -237,6 +243,10 @@ class InstancesStage:
             due_in_ms=0 if self._restores.flows else min(dues, default=None),
             listens=self._replies is not None,
         )
+
+    def vitals(self, consumer: Consumer) -> Vitals:
+        """What it can tell of itself and of each partition."""
+        return self._measure.vitals(list(self._owned.values()), consumer)
 
     def slices(self, generation: int) -> list[Slice]:
         """The share of every partition that was touched."""

@@ -8,13 +8,7 @@ from pmstream.core import engine
 from pmstream.core.engine import Arrived, Due, Halt, Outcome, Step, Take, Waiting
 from pmstream.core.instance import FormatError
 from pmstream.errors import StateNewer
-from pmstream.runtime.changelog import (
-    Checkpoint,
-    CommitRecord,
-    Seen,
-    dump_checkpoint,
-    with_due,
-)
+from pmstream.runtime.changelog import Checkpoint, CommitRecord, Seen, dump_checkpoint, with_due
 from pmstream.runtime.commit import Out
 from pmstream.runtime.dues import Dues
 from pmstream.runtime.log import Record, TopicPartition
@@ -50,6 +44,7 @@ class Partition:
         blocked: process UUID of the instance whose full backlog holds the partition back.
         run: records in a row, up to here, that could not be decoded.
         counts: inputs by outcome, since it runs.
+        duplicates, ignored, dead_letters, odd_replies: likewise, of records that are no input.
     """
 
     def __init__(
@@ -73,7 +68,7 @@ class Partition:
         self.blocked = self.damaged = self.refused = ""
         self._reply_headers = setup.reply_headers(number)
         self.counts: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
-        self.duplicates = self.odd_replies = 0
+        self.duplicates = self.ignored = self.dead_letters = self.odd_replies = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -185,6 +180,8 @@ class Partition:
             self.halt = found if isinstance(found, Halt) else None
             if isinstance(found, Out):
                 self._out.append(found)
+                self.dead_letters += 1
+            self.ignored += found is None
             return self.halt is None
         routed, uuid = found.routed, found.routed.process_uuid
         source = f"{routed.topic}-{routed.partition}"
@@ -266,7 +263,7 @@ class Partition:
         position = Position(self._queue.position, generation, seen, replies, self.run)
         record = following(self.checkpoint.last, position, self._setup)
         outs = [Out(names.changelog, key, value, (), number) for key, value in changes.items()]
-        return Share(self, names.changelog, record, [*self._out, *outs])
+        return Share(self, names.changelog, record, self._out, outs)
 
     def acknowledged(self, record: CommitRecord, offset: int) -> None:
         """The transaction is committed: store, checkpoint and cache follow."""

@@ -104,6 +104,11 @@ class Restore:
         """Whether changelog records are wanted."""
         return self._target is not None
 
+    @property
+    def remaining(self) -> int:
+        """Changelog offsets still to read, as far as is known by now."""
+        return max((self._target or 0) - max(self._read_to or 0, self.checkpoint.next), 0)
+
     def turn(self, consumer: Consumer, log: Log, read_to: int | None) -> Verdict:
         """Finds out what is known by now.
 

@@ -73,4 +73,13 @@ class RouterStage(SourceStage):
             headers = inbox_headers(record, found.routing, index, self._owner)
             source.out.append(Out(self._setup.names.inbox, uuid.encode(), record.value, headers))
             source.size += len(record.value)
+        self.routed += 1
         return True
+
+    def counted(self) -> dict[str, float]:
+        """Source records by what became of them."""
+        return {
+            "routed": self.routed,
+            "ignored": self.ignored,
+            "dead_letter": self.dead_letters,
+        }

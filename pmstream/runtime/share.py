@@ -49,15 +49,21 @@ def following(last: CommitRecord | None, position: Position, setup: Setup) -> Co
 
 
 class Share:
-    """A partition's share of one transaction (`commit.Slice`)."""
+    """A partition's share of one transaction (`commit.Slice`): `out` for others, then `changes`."""
 
     def __init__(
-        self, partition: Owner, changelog: str, record: CommitRecord, records: Sequence[Out]
+        self,
+        partition: Owner,
+        changelog: str,
+        record: CommitRecord,
+        out: Sequence[Out],
+        changes: Sequence[Out],
     ) -> None:
         self._partition, self._record = partition, record
         self.source = partition.source
         self.position = Committed(record.source, str(record.sequence))
-        self.records = records
+        self.records: Sequence[Out] = [*out, *changes]
+        self.sent = len(out)
         self.commit_record: Out | None = Out(
             changelog, COMMIT_KEY, dump_commit(record), (), partition.number
         )

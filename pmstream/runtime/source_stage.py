@@ -13,6 +13,7 @@ from pmstream.runtime.log import Consumer, Record, TopicPartition
 from pmstream.runtime.log_errors import Unavailable
 from pmstream.runtime.sources import Positions, Share, Source
 from pmstream.runtime.stage import Load
+from pmstream.runtime.vitals import Condition, Part, Values, Vitals
 
 Told = Callable[[str, int, str], None]
 
@@ -42,6 +43,10 @@ class SourceStage(ABC):
     @abstractmethod
     def handle(self, source: Source, record: Record, now: int) -> bool:
         """Stages what a record becomes; False, and `halt`: it stops the process manager."""
+
+    def counted(self) -> dict[str, float]:
+        """Source records by what became of them, as far as that is counted."""
+        return {}
 
     # Ownership
 
@@ -117,6 +122,14 @@ class SourceStage(ABC):
             busy=len(sources) < len(self._sources),
         )
 
+    def vitals(self, consumer: Consumer) -> Vitals:
+        """What it can tell of itself and of each partition."""
+        counted = self.counted()
+        return Vitals(
+            parts=[_part(each, consumer) for each in self._sources.values()],
+            values={"source_records_total": counted} if counted else {},
+        )
+
     def slices(self, generation: int) -> list[Slice]:
         """The share of every partition of which records were handled."""
         return [
@@ -130,3 +143,13 @@ class SourceStage(ABC):
         self.halt = ""
         for each in self._sources.values():
             each.forget()
+
+
+def _part(source: Source, consumer: Consumer) -> Part:
+    topic, number = source.place
+    values: Values = {"partition_running": float(source.ready)}
+    if not source.ready:
+        return Part(topic, number, Condition.OPENING, "its position is not known yet", values)
+    lag = consumer.lag(source.place)
+    values |= {} if lag is None else {"lag_records": lag}
+    return Part(topic, number, Condition.RUNNING, "", values)

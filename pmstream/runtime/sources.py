@@ -93,6 +93,7 @@ class Share:
         position = part.queue[part.cursor - 1].offset + 1
         self.position = Committed(position, dump_note(Note(owner, topic_id, part.run)))
         self.records: Sequence[Out] = part.out
+        self.sent = len(part.out)
 
     def acknowledged(self, _offset: int | None) -> None:
         """The position is committed: the records in hand up to it are done."""

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from pmstream.runtime.commit import Slice
 from pmstream.runtime.log import Consumer, Record, TopicPartition
+from pmstream.runtime.vitals import Vitals
 
 
 class Load(Struct, frozen=True):
@@ -65,6 +66,9 @@ class Stage(Protocol):
 
     def load(self) -> Load:
         """How much is at hand and staged."""
+
+    def vitals(self, consumer: Consumer) -> Vitals:
+        """What it can tell of itself and of each partition; asked once a second."""
 
     def slices(self, generation: int) -> list[Slice]:
         """The share of every partition that was touched; `generation` goes into its record."""

@@ -34,6 +34,11 @@ BY_CLOCK_DUE, TIMED_DUE = b"d", b"t"
 """Prefixes of due hints: those that come due by the clock alone, and the others."""
 
 _CHECKPOINT, _IDENTITY = META + b"checkpoint", META + b"identity"
+_FIGURES = {
+    "store_bytes": "live-sst-files-size",
+    "store_keys": "estimate-num-keys",
+    "store_write_stopped": "is-write-stopped",
+}
 _WRITE_BUFFER_BYTES = 4 << 20
 _BLOCK_CACHE_BYTES = 64 << 20
 
@@ -166,6 +171,13 @@ class Store:
             raise
         except Exception as error:
             raise _translated(error, self.path) from error
+
+    def figures(self) -> dict[str, float]:
+        """What RocksDB tells of itself without looking: names in `pmstream.metrics` to values."""
+        return {
+            name: float(self._db.property_int_value(f"rocksdb.{known}") or 0)
+            for name, known in _FIGURES.items()
+        }
 
     def flush(self) -> None:
         """Makes what was written survive a kill. Raises StoreFailed."""

@@ -14,6 +14,8 @@ from pmstream.runtime.commit import Aborted, Probe, commit
 from pmstream.runtime.log import Fault, FaultKind, Log, Producer, Record, TopicPartition
 from pmstream.runtime.log_errors import Again, Fenced, MustGather, OutcomeUnknown, Unavailable
 from pmstream.runtime.stage import Load, Stage
+from pmstream.runtime.tally import Tally
+from pmstream.runtime.vitals import Vitals
 
 FENCED_TWICE_SECONDS = 30.0
 """Two fences within this time: somebody else uses the same transactional id."""
@@ -25,16 +27,6 @@ _IDLE_SECONDS = 0.1
 _LISTENING_SECONDS = 0.005  # a reply is seen between two gathers only
 _AGAIN_SECONDS = 0.01  # a rebalance takes its time: do not handle the same batch at full speed
 _REBUILD_SECONDS = 60.0
-
-
-class Report(Struct):
-    """What a worker has done so far; plain counters."""
-
-    commits: int = 0
-    inputs: int = 0
-    aborts: int = 0
-    rebuilds: int = 0
-    last_error: str = ""
 
 
 class Identity(Struct, frozen=True):
@@ -82,12 +74,13 @@ class Worker:
         self._fenced_at = -FENCED_TWICE_SECONDS
         self._aborted_alone = 0
         self._full_gather = False
-        self.report = Report()
+        self.report = Tally()
 
     # The listener: called inside gather only; never raises, never blocks.
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """Notes new partitions; they are opened and restored outside of the callback."""
+        self.report.rebalances += 1
         self.stage.assigned(partitions)
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
@@ -132,6 +125,17 @@ class Worker:
                 self._clock.sleep(_AGAIN_SECONDS)
             elif halt and self.stage.halt:
                 raise Stopped(halt)
+
+    def vitals(self) -> Vitals:
+        """What it can tell of itself, for health and metrics."""
+        found = self.stage.vitals(self._consumer)
+        found.joined = self._consumer.membership() is not None
+        found.values |= {
+            "worker_joined": float(found.joined),
+            "waiting_records": self.stage.load().waiting,
+            **self.report.values(),
+        }
+        return found
 
     def close(self) -> None:
         """Closes stores, leaves the group (a static member stays), drops the producer."""
@@ -191,6 +195,7 @@ class Worker:
         slices = self.stage.slices(group.generation)
         if not slices:
             return True
+        sent, began = sum(each.sent for each in slices), self._clock.monotonic()
         try:
             commit(
                 slices,
@@ -206,30 +211,30 @@ class Worker:
         except OutcomeUnknown as error:
             self._rebuild(error)
             return False
-        self.report.commits += 1
-        self.report.inputs += inputs
+        finally:
+            self.report.open_seconds.add(self._clock.monotonic() - began)
+        self.report.committed(inputs, sent)
         self._aborted_alone = 0
         self._room = min(self._room * 2, self._settings.max_batch_records)
         return True
 
     def _aborted(self, error: Aborted, inputs: int) -> None:
         """Does the batch again, smaller, so that one input that can never count is found."""
-        self.report.aborts += 1
-        self.report.last_error = why = str(error)
+        self.report.aborted(error)
         self.stage.rollback()
         if isinstance(error.__cause__, MustGather):
             return  # no input is to blame for a rebalance
         self._room = max(inputs // 2, 1)
         self._aborted_alone = self._aborted_alone + 1 if inputs <= 1 else 0
         if self._aborted_alone >= ABORTS_OF_ONE:
-            raise Stopped(f"one input's transaction was refused {ABORTS_OF_ONE} times: {why}")
+            raise Stopped(f"one input's transaction was refused {ABORTS_OF_ONE} times: {error}")
 
     def _rebuild(self, error: OutcomeUnknown) -> None:
         """Makes a new producer with the same id, then reads every position again."""
-        self.report.rebuilds += 1
-        self.report.last_error = str(error)
+        self.report.rebuilt(error)
         now = self._clock.monotonic()
         if isinstance(error, Fenced):
+            self.report.fences += 1
             if now - self._fenced_at < FENCED_TWICE_SECONDS:
                 raise Stopped(
                     f"another process uses transactional.id {self._id}: give each worker its "
