@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pmstream.app import Names
 from pmstream.chaos.counter import Counting, app
-from pmstream.runtime.supervisor import DUMP_SIGNAL, Policy, Spec, Supervisor
+from pmstream.runtime.child import Spec
+from pmstream.runtime.supervisor import DUMP_SIGNAL, Policy, Supervisor
 
 APP = "pmstream.chaos.counter:app"
 NAMES = Names(app.name, Counting.name)

@@ -12,7 +12,7 @@ from pmstream.chaos.outages import Brokers, SmallDisk
 from pmstream.chaos.proxy import Proxy
 from pmstream.chaos.watch import Fault
 from pmstream.errors import ConfigurationError
-from pmstream.runtime.supervisor import Spec
+from pmstream.runtime.child import Spec
 
 SESSION_SECONDS, TRANSACTION_SECONDS = 6.0, 10.0
 """Of the workers under test; freezes are shorter than, or outlast, these."""

@@ -19,8 +19,8 @@ from pmstream.chaos.stage import Plan, Say, Stage, await_members, staged, turn
 from pmstream.chaos.watch import Fault
 from pmstream.config import Settings
 from pmstream.errors import PmstreamError
+from pmstream.runtime.child import Spec
 from pmstream.runtime.log import Log
-from pmstream.runtime.supervisor import Spec
 
 TRANSACTION_SECONDS = 60.0
 """The default: a wait for it would show."""

@@ -16,11 +16,12 @@ from pmstream.cli.demo_load import TRANSFERS, Loader
 from pmstream.cli.demo_topics import NAMES, PARTITIONS
 from pmstream.errors import PmstreamError
 from pmstream.examples.bank import COMMANDS, EVENTS, GROUP, MEMBER
+from pmstream.runtime.child import Spec
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Log, TopicPartition
 from pmstream.runtime.log_errors import Unavailable
 from pmstream.runtime.store import INSTANCE
-from pmstream.runtime.supervisor import Policy, Spec, Supervisor, worker_command
+from pmstream.runtime.supervisor import Policy, Supervisor, worker_command
 
 APP = "pmstream.examples.transfer:app"
 

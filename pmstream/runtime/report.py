@@ -1,9 +1,11 @@
 """What a worker and its supervisor know of each other, over two pipes.
 
-The worker tells that its loop moves, and why it ends; and it learns that its supervisor is gone.
+The worker tells that its loop moves, how it fares, and why it ends; and it learns that its
+supervisor is gone.
 """
 
 import os
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -11,47 +13,90 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
+from pmstream.runtime.vitals import Vitals
+
 VARIABLE = "PMSTREAM_REPORT_FD"
 """Tells a worker the pipe's file descriptor."""
 
 BEAT_SECONDS = 1.0
 """How often a loop that moves says so."""
 
-MAX_REASON = 4_000
-"""Characters of a reason; a write of less than PIPE_BUF (4 096 bytes) is never torn."""
+MAX_REASON = 1_000
+"""Characters of a reason."""
+
+MAX_REPORT_BYTES = 4 << 20
+"""The longest report that a supervisor takes: some thousand partitions."""
+
+_LAST_WORD_SECONDS = 1.0
 
 
 class Report(Struct, frozen=True, omit_defaults=True):
-    """One line: a beat, or the reason why the worker ends."""
+    """One line: a beat, with what the worker tells of itself; or the reason why it ends."""
 
     reason: str = ""
+    vitals: Vitals | None = None
 
 
 class Reporter:
-    """The worker's end; without a supervisor it tells nobody."""
+    """The worker's end; without a supervisor it tells nobody.
 
-    def __init__(self) -> None:
+    A report may be longer than what the pipe takes at once: the rest follows as there is room, and
+    until then no newer one is begun. So a supervisor that stands still holds up nobody.
+
+    Args:
+        headroom_of_s: a turn may last so long (max.poll.interval).
+    """
+
+    def __init__(self, headroom_of_s: float = 0.0) -> None:
         descriptor = os.environ.get(VARIABLE, "")
         self._descriptor = int(descriptor) if descriptor.isdecimal() else None
-        self._next = 0.0
+        if self._descriptor is not None:
+            os.set_blocking(self._descriptor, False)
+        self._rest = b""
+        self._limit = headroom_of_s
+        self._last, self._longest, self._next = time.monotonic(), 0.0, 0.0
 
-    def beat(self) -> bool:
-        """The loop has moved; cheap enough for every turn. Answers False, always."""
+    def beat(self, vitals: Callable[[], Vitals] | None = None) -> bool:
+        """The loop has moved; cheap enough for every turn. Answers False, always.
+
+        Args:
+            vitals: asked when it is time to report.
+        """
         now = time.monotonic()
-        if now >= self._next:
+        self._longest = max(self._longest, now - self._last)
+        self._last = now
+        if self._rest:
+            self._write()
+        elif now >= self._next and self._descriptor is not None:
             self._next = now + BEAT_SECONDS
-            self._write(Report())
+            found = vitals() if vitals is not None else None
+            if found is not None:
+                found.values["longest_turn_seconds"] = self._longest
+                found.values["poll_headroom_seconds"] = self._limit - self._longest
+            self._longest = 0.0
+            self._send(Report(vitals=found))
         return False
 
     def ends(self, reason: str) -> None:
-        """The worker ends for this reason."""
-        self._write(Report(reason[: MAX_REASON // 4]))
+        """The worker ends for this reason: waits a moment for room in the pipe."""
+        self._send(Report(reason[:MAX_REASON]))
+        until = time.monotonic() + _LAST_WORD_SECONDS
+        while self._rest and self._descriptor is not None and time.monotonic() < until:
+            select.select([], [self._descriptor], [], _LAST_WORD_SECONDS)
+            self._write()
 
-    def _write(self, report: Report) -> None:
+    def _send(self, report: Report) -> None:
+        self._rest += msgspec.json.encode(report) + b"\n"
+        self._write()
+
+    def _write(self) -> None:
         if self._descriptor is None:
+            self._rest = b""
             return
         try:
-            os.write(self._descriptor, msgspec.json.encode(report) + b"\n")
+            self._rest = self._rest[os.write(self._descriptor, self._rest) :]
+        except BlockingIOError:
+            return
         except OSError:
             self._descriptor = None  # the supervisor is gone; its other pipe ends this worker
 
@@ -61,6 +106,7 @@ class Reports:
 
     Attributes:
         reason: why the worker said that it ends; "" so far.
+        vitals: what it told of itself last; None so far.
         beat_at: when its loop last moved, as `time.monotonic` has it.
     """
 
@@ -69,6 +115,7 @@ class Reports:
         os.set_blocking(self._read, False)
         self._rest = b""
         self.reason = ""
+        self.vitals: Vitals | None = None
         self.beat_at = time.monotonic()
 
     def started(self) -> None:
@@ -84,11 +131,19 @@ class Reports:
                 return
             if not part:
                 return
-            *lines, self._rest = (self._rest + part).split(b"\n")
+            *lines, rest = (self._rest + part).split(b"\n")
+            self._rest = rest[-MAX_REPORT_BYTES:]
             for line in lines:
-                report = msgspec.json.decode(line, type=Report)
-                self.reason = report.reason or self.reason
-                self.beat_at = time.monotonic()
+                self._hear(line)
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            report = msgspec.json.decode(line, type=Report)
+        except msgspec.MsgspecError:
+            return  # not from our loop: no sign of its life either
+        self.reason = report.reason or self.reason
+        self.vitals = report.vitals or self.vitals
+        self.beat_at = time.monotonic()
 
     def close(self) -> None:
         """Frees the pipe."""

@@ -4,20 +4,18 @@ Rule: a worker that ends is restarted by its own process manager's budget; a pro
 gives up takes its own workers down, and no other's.
 """
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 
 from msgspec import Struct
 
-from pmstream.runtime.report import VARIABLE, Reports
+from pmstream.runtime.child import Child, Spec, View
 
 EXIT_UNREACHABLE = 69
 """A worker's exit code when Kafka does not answer: tried again for ever, on nobody's budget."""
@@ -28,8 +26,6 @@ DUMP_SIGNAL = signal.SIGUSR1
 _DUMP_SECONDS = 1.0
 
 _POLL_SECONDS = 0.05
-_FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.1, 4.0
-# So short that a worker which always fails uses up the usual budget (10 in 60 s) and is told of.
 
 
 class Restart(StrEnum):
@@ -38,14 +34,6 @@ class Restart(StrEnum):
     PERMANENT = "permanent"
     TRANSIENT = "transient"
     TEMPORARY = "temporary"
-
-
-class Spec(Struct, frozen=True):
-    """One worker: which process manager, in which role, under which stable name."""
-
-    process_manager: str
-    role: str
-    name: str
 
 
 class Policy(Struct, frozen=True):
@@ -66,35 +54,6 @@ class Policy(Struct, frozen=True):
     stall_timeout_s: float = 120.0
 
 
-class _Child:
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-        self.process: subprocess.Popen[bytes] | None = None
-        self.reports: Reports | None = None
-        self.start_at = 0.0
-        self.backoff = _FIRST_BACKOFF_SECONDS
-        self.started = 0.0
-        self.done = False
-        self.reason = ""
-        self.kill_at: float | None = None
-        self.dumped_at: float | None = None
-
-    def listen(self) -> None:
-        """Hears what the worker has told."""
-        if self.reports is not None:
-            self.reports.take()
-            self.reason = self.reports.reason
-
-    def forget(self) -> None:
-        """The process has ended: its pipes are closed."""
-        if self.process is not None and self.process.stdin is not None:
-            self.process.stdin.close()
-        if self.reports is not None:
-            self.reports.close()
-        self.process = self.reports = self.kill_at = self.dumped_at = None
-        self.reason = ""
-
-
 class Supervisor:
     """Starts workers, restarts them, ends them.
 
@@ -107,6 +66,9 @@ class Supervisor:
         environment: what the workers find in theirs beside what this process has in its own.
         log_dir: where the output of each worker goes, appended to a file of its name; None is
             the output of this process.
+
+    Attributes:
+        stopped: process managers that it has given up, and why.
     """
 
     def __init__(
@@ -119,11 +81,12 @@ class Supervisor:
         environment: Mapping[str, str] = {},
         log_dir: Path | None = None,
     ) -> None:
-        self._children = [_Child(spec) for spec in specs]
+        self._children = [Child(spec) for spec in specs]
         self._command, self._policy, self._told = command, policy, told
         self._environment, self._log_dir = environment, log_dir
         self._restarts: dict[str, deque[float]] = {}
         self._stopping = False
+        self._turned_at = time.monotonic()
         self.stopped: dict[str, str] = {}
 
     def run(self) -> dict[str, str]:
@@ -151,11 +114,12 @@ class Supervisor:
 
     def turn(self) -> None:
         """Starts what is to be started, takes note of what ended, replaces what stands still."""
+        self._turned_at = time.monotonic()
         for child in self._children:
             process = child.process
             if process is None:
                 if not self._is_over(child) and time.monotonic() >= child.start_at:
-                    self._start(child)
+                    child.start(self._command(child.spec), self._environment, self._log_dir)
                 continue
             code = process.poll()
             child.listen()
@@ -175,6 +139,20 @@ class Supervisor:
             if each.process is not None and each.process.poll() is None
         }
 
+    def views(self) -> list[View]:
+        """Every worker as it is now; may be asked by another thread."""
+        return [each.view() for each in self._children]
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it has been told to end."""
+        return self._stopping
+
+    @property
+    def silence_s(self) -> float:
+        """Since it last turned; may be asked by another thread."""
+        return time.monotonic() - self._turned_at
+
     def end(self) -> None:
         """Ends all workers: politely, then by force after the shutdown timeout."""
         self._stopping = True
@@ -183,40 +161,21 @@ class Supervisor:
             self.turn()
             time.sleep(_POLL_SECONDS)
 
-    def _is_over(self, child: _Child) -> bool:
+    def _is_over(self, child: Child) -> bool:
         gone = child.done or child.spec.process_manager in self.stopped
         return (gone or self._stopping) and child.process is None
 
-    def _start(self, child: _Child) -> None:
-        with ExitStack() as stack:
-            output = None
-            if self._log_dir is not None:
-                path = self._log_dir / f"{child.spec.role}-{child.spec.name}.log"
-                output = stack.enter_context(path.open("ab"))
-            child.reports = Reports()
-            told_how = {VARIABLE: str(child.reports.write_descriptor)}
-            child.process = subprocess.Popen(
-                self._command(child.spec),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **self._environment, **told_how},
-                pass_fds=[child.reports.write_descriptor],
-                start_new_session=True,
-            )
-            child.reports.started()
-        child.started = time.monotonic()
-
-    def _ended(self, child: _Child, code: int) -> None:
+    def _ended(self, child: Child, code: int) -> None:
         spec, asked, reason = child.spec, child.kill_at is not None, child.reason
         child.forget()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         how += f": {reason}" if reason else ""
+        child.end = how
         self._told(f"{spec.process_manager} {spec.role} {spec.name}: ended, {how}")
         if asked:
             return
         if code == EXIT_UNREACHABLE:
-            self._start_later(child)
+            child.start_later(self._policy.within_s)
             return
         restart = self._policy.restart
         if restart is not Restart.PERMANENT and code == 0:
@@ -230,7 +189,7 @@ class Supervisor:
                 f"the last: {spec.role} {spec.name} ended, {how}",
             )
         else:
-            self._start_later(child)
+            child.start_later(self._policy.within_s)
 
     def _is_too_often(self, spec: Spec) -> bool:
         recent, now = self._restarts.setdefault(spec.process_manager, deque()), time.monotonic()
@@ -239,13 +198,6 @@ class Supervisor:
             recent.popleft()
         return len(recent) > self._policy.max_restarts
 
-    def _start_later(self, child: _Child) -> None:
-        now = time.monotonic()
-        if now - child.started > self._policy.within_s:
-            child.backoff = _FIRST_BACKOFF_SECONDS
-        child.start_at = now + child.backoff
-        child.backoff = min(child.backoff * 2, _LONGEST_BACKOFF_SECONDS)
-
     def _give_up(self, spec: Spec, why: str) -> None:
         """Stops a process manager here: asks its workers to end, and waits for none of them."""
         self.stopped[spec.process_manager] = why
@@ -253,13 +205,13 @@ class Supervisor:
         name = spec.process_manager
         self._ask_to_end([each for each in self._children if each.spec.process_manager == name])
 
-    def _ask_to_end(self, children: Sequence[_Child]) -> None:
+    def _ask_to_end(self, children: Sequence[Child]) -> None:
         for each in children:
             if each.process is not None and each.kill_at is None:
                 each.process.send_signal(signal.SIGTERM)
                 each.kill_at = time.monotonic() + self._policy.shutdown_timeout_s
 
-    def _replace_stalled(self, child: _Child, process: subprocess.Popen[bytes]) -> None:
+    def _replace_stalled(self, child: Child, process: subprocess.Popen[bytes]) -> None:
         """A loop that stands still is told of, with its stacks in the worker's log, and killed."""
         now, beat = time.monotonic(), child.reports.beat_at if child.reports is not None else 0.0
         if child.dumped_at is not None:
@@ -273,6 +225,7 @@ class Supervisor:
             )
             process.send_signal(DUMP_SIGNAL)
             child.dumped_at = now
+            child.stalls += 1
 
 
 def worker_command(app: str, *options: str) -> Callable[[Spec], Sequence[str]]:

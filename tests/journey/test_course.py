@@ -14,10 +14,11 @@ from pmstream.cli.demo_topics import PARTITIONS, make_topics
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
 from pmstream.examples.transfer import app
+from pmstream.runtime.child import Spec
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.memory import MemoryLog
-from pmstream.runtime.supervisor import Policy, Spec, Supervisor
+from pmstream.runtime.supervisor import Policy, Supervisor
 
 PLAN = Plan(transfers=10, workers=2, kills=2, rate=0, seed=1)
 SPECS = [

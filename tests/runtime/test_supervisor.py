@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pmstream.runtime.supervisor import Policy, Restart, Spec, Supervisor
+from pmstream.runtime.child import Spec
+from pmstream.runtime.supervisor import Policy, Restart, Supervisor
 
 FOREVER = "import time\nwhile True: time.sleep(1)"
 DEADLINE_SECONDS = 90
@@ -157,7 +158,8 @@ def test_a_worker_that_does_not_listen_is_ended_by_force(house: House, tmp_path:
 
 SUPERVISOR = """
 import sys
-from pmstream.runtime.supervisor import Policy, Spec, Supervisor
+from pmstream.runtime.child import Spec
+from pmstream.runtime.supervisor import Policy, Supervisor
 worker = [sys.executable, "-c", sys.argv[1], sys.argv[2]]
 supervisor = Supervisor([Spec("a", "instances", "a-0")], lambda _: worker, Policy(), print)
 supervisor.run()
@@ -212,6 +214,7 @@ def test_a_worker_that_stands_still_is_dumped_and_replaced(
     first = pid_of(supervisor, "a")
     until(lambda: pid_of(supervisor, "a") not in (None, first), supervisor)
     assert "has not moved for" in house.lines[0]
+    assert supervisor.views()[0].stalls == 1
     assert "a_call_that_never_returns" in capfd.readouterr().err
 
 
