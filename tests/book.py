@@ -1,4 +1,4 @@
-"""Writes the tables of docs/semantics.md from the code: `python -m tests.book`."""
+"""Writes the tables of docs/ that stand in the code, too: `python -m tests.book`."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,8 +8,9 @@ from pmstream.core.failure import LEGAL, Kind
 from pmstream.core.instance import Status
 from pmstream.core.lifecycle import LIFECYCLE
 from pmstream.core.routing import HOLDABLE, ROUTES, Action, Route
+from pmstream.metrics import METRICS, PARTITION, WORKER
 
-PAGE = Path(__file__).parent.parent / "docs" / "semantics.md"
+DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- generated from {}: python -m tests.book -->", "<!-- end -->"
 
 _ANSWERS = {
@@ -85,12 +86,32 @@ def lifecycle() -> Iterator[str]:
     return _table(["from", "to", "when"], rows)
 
 
-TABLES = {"ROUTES": routes, "LEGAL": legal, "LIFECYCLE": lifecycle}
+def metrics() -> Iterator[str]:
+    """What /metrics tells."""
+    rows = [
+        [f"`{each.full_name}`", str(each.kind), _labels(each.labels), each.help] for each in METRICS
+    ]
+    return _table(["metric", "kind", "labels", "meaning"], rows)
 
 
-def written(page: str) -> str:
+def _labels(labels: tuple[str, ...]) -> str:
+    """Those of every worker, or partition, by one word."""
+    for name, all_of_them in (("*partition*", PARTITION), ("*worker*", WORKER)):
+        if labels[: len(all_of_them)] == all_of_them:
+            return ", ".join([name, *(f"`{each}`" for each in labels[len(all_of_them) :])])
+    return ", ".join(f"`{each}`" for each in labels)
+
+
+PAGES = {
+    DOCS / "semantics.md": {"ROUTES": routes, "LEGAL": legal, "LIFECYCLE": lifecycle},
+    DOCS / "metrics.md": {"METRICS": metrics},
+}
+
+
+def written(path: Path) -> str:
     """The page with its tables made anew."""
-    for name, table in TABLES.items():
+    page = path.read_text()
+    for name, table in PAGES[path].items():
         head = BEGIN.format(name)
         before, _, rest = page.partition(head)
         _, _, after = rest.partition(END)
@@ -99,4 +120,5 @@ def written(page: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text()))
+    for each in PAGES:
+        each.write_text(written(each))

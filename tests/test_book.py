@@ -1,10 +1,15 @@
 """The tables of the book are those of the code."""
 
-from tests.book import BEGIN, PAGE, TABLES, written
+from pathlib import Path
+
+import pytest
+
+from tests.book import BEGIN, PAGES, written
 
 
-def test_the_tables_of_the_semantics_page_are_the_codes() -> None:
-    page = PAGE.read_text()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_tables_of_a_page_are_the_codes(path: Path) -> None:
+    page = path.read_text()
 
-    assert all(BEGIN.format(name) in page for name in TABLES)
-    assert written(page) == page, "run `python -m tests.book`"
+    assert all(BEGIN.format(name) in page for name in PAGES[path])
+    assert written(path) == page, "run `python -m tests.book`"

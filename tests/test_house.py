@@ -22,6 +22,7 @@ IO_PACKAGES = {
     "confluent_kafka",
     "fastavro",
     "opentelemetry",
+    "prometheus_client",
     "pydantic",
     "pydantic_settings",
     "rich",

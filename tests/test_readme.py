@@ -93,6 +93,7 @@ def test_write_your_own(tmp_path: Path, kafka: Cluster) -> None:
         "PMSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "PMSTREAM_STATE_DIR": str(tmp_path / "state"),
         "PMSTREAM_INBOX_PARTITIONS": "2",
+        "PMSTREAM_HEALTH_PORT": "0",
     }
     todo = [words for words in commands() if words[1:3] != ["dev", "kafka"]]
     before = [words for words in todo if words[1] in ("schemas", "topics")]

@@ -7,13 +7,14 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from pmstream import __version__
 from pmstream.app import App
 from pmstream.cli import exits, logs
 from pmstream.cli.loading import AppName, connect, load_app
@@ -21,15 +22,18 @@ from pmstream.config import Settings
 from pmstream.core.process import LEGAL_NAME
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.operate import starts, topics
+from pmstream.runtime.child import Spec
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Probe
+from pmstream.runtime.endpoint import Endpoint
+from pmstream.runtime.exposition import Exposition
+from pmstream.runtime.health import Health
 from pmstream.runtime.log import Log
 from pmstream.runtime.report import Reporter, end_with_parent
 from pmstream.runtime.supervisor import (
     DUMP_SIGNAL,
     Policy,
     Restart,
-    Spec,
     Supervisor,
     worker_command,
 )
@@ -66,6 +70,13 @@ def run(
         int, typer.Option(min=0, help="More restarts than this, and the process manager stops.")
     ] = 10,
     within: Annotated[float, typer.Option(min=1, help="... within so many seconds.")] = 60.0,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Serves /startupz, /readyz, /livez and /metrics there; 0: nowhere.",
+            show_default="PMSTREAM_HEALTH_PORT, else 9464",
+        ),
+    ] = None,
 ) -> None:
     """Runs an app: starts its workers, restarts them, ends them on SIGTERM or Ctrl-C.
 
@@ -73,32 +84,45 @@ def run(
 
     A tenant of its own: PMSTREAM_APP__tenant=acme pmstream run bank.payments:make_app
     """
-    settings = Settings.load()
+    settings = Settings.load(**({} if health_port is None else {"health_port": health_port}))
     the_app = load_app(app, settings)
     specs = _specs(the_app, role, name or socket.gethostname(), workers, routers)
     logs.set_up(app=the_app.name)
     tell = logging.getLogger(logs.SUPERVISOR).info
-    _check_topics(the_app, app, settings)
     supervisor = Supervisor(
         specs,
         worker_command(app),
-        Policy(
-            restart,
-            max_restarts,
-            within,
-            settings.shutdown_timeout_s,
-            settings.max_poll_interval_ms / 1000,
-        ),
+        _policy(restart, max_restarts, within, settings),
         tell,
     )
-    _on_signals(supervisor.stop)
-    tell(
-        "starts %s", ", ".join(f"{each.process_manager} {each.role} {each.name}" for each in specs)
-    )
-    given_up = supervisor.run()
+    with _endpoint(the_app, supervisor, settings):
+        _check_topics(the_app, app, settings)
+        _on_signals(supervisor.stop)
+        names = ", ".join(f"{each.process_manager} {each.role} {each.name}" for each in specs)
+        tell("starts %s", names)
+        given_up = supervisor.run()
     if given_up:
         raise Stopped("\n".join(f"{manager} stopped: {why}" for manager, why in given_up.items()))
     tell("ended, as asked")
+
+
+def _policy(restart: Restart, most: int, within_s: float, settings: Settings) -> Policy:
+    stall_s = settings.max_poll_interval_ms / 1000
+    return Policy(restart, most, within_s, settings.shutdown_timeout_s, stall_s)
+
+
+@contextmanager
+def _endpoint(app: App, supervisor: Supervisor, settings: Settings) -> Iterator[None]:
+    """Serves health and metrics meanwhile, if they are wanted."""
+    if not settings.health_port:
+        yield
+        return
+    health = Health(supervisor, settings.max_poll_interval_ms / 1000)
+    endpoint = Endpoint(settings.health_port, Exposition(app.name, __version__, health))
+    try:
+        yield
+    finally:
+        endpoint.close()
 
 
 def _specs(app: App, role: Roles, name: str, workers: int, routers: int) -> list[Spec]:
@@ -217,7 +241,7 @@ def attend(
 
     logs.set_up(**who)
     gc.set_threshold(*COLLECTED_AFTER)
-    stop, reporter = _Flag(), Reporter()
+    stop, reporter = _Flag(), Reporter(settings.max_poll_interval_ms / 1000)
     _on_signals(stop.set)
     faulthandler.register(DUMP_SIGNAL, all_threads=True)
     if _is_pipe(0):
@@ -226,7 +250,7 @@ def attend(
         try:
             made = make(connect(settings), SystemClock())
             logs.told("started", -1, f"process {os.getpid()}")
-            made.run(lambda: reporter.beat() or stop.is_set)
+            made.run(lambda: reporter.beat(made.vitals) or stop.is_set)
         except Exception as error:
             logs.ended(error)
             reporter.ends(str(error))

@@ -27,6 +27,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PMSTREAM_INBOX_PARTITIONS", "3")
+    monkeypatch.setenv("PMSTREAM_HEALTH_PORT", "0")  # several run at a time
     return tmp_path
 
 
