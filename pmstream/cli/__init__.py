@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from pmstream import __version__
-from pmstream.cli import demo, dev, doctor, instances, messages, run, schemas, timers, topics, wait
+from pmstream.cli import (
+    demo,
+    dev,
+    doctor,
+    instances,
+    messages,
+    run,
+    schemas,
+    status,
+    timers,
+    topics,
+    wait,
+)
 from pmstream.cli.exits import Group
 
 root = typer.Typer(
@@ -44,6 +56,7 @@ root.command(hidden=True)(run.worker)
 root.command()(messages.produce)
 root.command()(messages.consume)
 root.command()(wait.wait)
+root.command()(status.status)
 root.command()(doctor.doctor)
 root.add_typer(topics.commands, name="topics", help="Make, check and list an app's topics.")
 root.add_typer(instances.commands, name="instances", help="Look at instances.")
