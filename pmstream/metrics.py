@@ -117,6 +117,13 @@ OF_WORKER = (
         "Of a router: source records by what became of them, tries of aborted transactions too.",
     ),
     Metric(
+        "failures_total",
+        _COUNTER,
+        (*WORKER, "stage", "answer"),
+        "Failures by where they happened and what error() answered, tries of aborted transactions "
+        "too.",
+    ),
+    Metric(
         "inputs_total",
         _COUNTER,
         (*WORKER, "outcome"),

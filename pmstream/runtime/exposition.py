@@ -80,7 +80,8 @@ def _family(metric: Metric, rows: Iterable[_Row]) -> Family:
     for known, value in rows:
         if isinstance(value, dict):
             for last, each in value.items():
-                plain.add_metric([*known, last], each)
+                more = last.split(" ", len(labels) - len(known) - 1)
+                plain.add_metric([*known, *more], each)
         else:
             plain.add_metric(known, value)
     return plain

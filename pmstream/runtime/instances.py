@@ -57,6 +57,7 @@ class InstancesStage:
         self._replies = Follower(log, setup.names.replies) if confirms else None
         self._replies_quiet = False
         self._guard, self._observer = setup.guard, setup.observer
+        self._failures = setup.failures
 
     @property
     def halt(self) -> str:
@@ -246,7 +247,9 @@ class InstancesStage:
 
     def vitals(self, consumer: Consumer) -> Vitals:
         """What it can tell of itself and of each partition."""
-        return self._measure.vitals(list(self._owned.values()), consumer)
+        found = self._measure.vitals(list(self._owned.values()), consumer)
+        found.values["failures_total"] = dict(self._failures.counts)
+        return found
 
     def slices(self, generation: int) -> list[Slice]:
         """The share of every partition that was touched."""

@@ -14,8 +14,9 @@ from pmstream.runtime.restores import Owned
 from pmstream.runtime.store import StoreCorrupt
 from pmstream.runtime.vitals import Condition, Part, Values, Vitals
 
-CENSUS_SECONDS = 0.003
-"""How long, of each second, the stores of a worker are walked through to count their instances."""
+CENSUS_SECONDS, CENSUS_SHARE = 0.003, 0.004
+"""How long the stores of a worker are walked through at once to count their instances, and the
+share of all time that this may take: over many tombstones a portion takes longer than it should."""
 
 
 class Measure:
@@ -30,7 +31,7 @@ class Measure:
         self._topic, self._clock = topic, clock
         self._past: Counter[str] = Counter()
         self._walks: dict[int, tuple[Partition, Walk]] = {}
-        self._at = 0
+        self._at, self._walk_at = 0, 0.0
 
     def leaving(self, owned: Owned) -> None:
         """The partition is let go of: what it has counted stays counted."""
@@ -74,7 +75,12 @@ class Measure:
             else (part, Walk(part.store, self._clock))
             for part in parts
         }
-        until = self._clock.monotonic() + CENSUS_SECONDS
+        began = self._clock.monotonic()
+        if began >= self._walk_at:
+            self._walk(began + CENSUS_SECONDS)
+            self._walk_at = began + (self._clock.monotonic() - began) / CENSUS_SHARE
+
+    def _walk(self, until: float) -> None:
         for number in sorted(self._walks, key=lambda each: (each < self._at, each)):
             part, walk = self._walks[number]
             try:

@@ -16,6 +16,7 @@ from pmstream.runtime.clock import Clock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Probe
 from pmstream.runtime.direct import Found, direct_reader
+from pmstream.runtime.failures import Failures
 from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import read_inbox, where
 from pmstream.runtime.instances import InstancesStage
@@ -113,7 +114,7 @@ def _instances_topics(app: App, names: Names) -> list[str]:
 
 
 def _watched(
-    app: App, manager: ProcessManager[Any], told: Told
+    app: App, manager: ProcessManager[Any], told: Told, failures: Failures
 ) -> tuple[Callbacks, Guard | None, Observer | None]:
     """The callbacks, watched if they have an event_timeout, observed if the app has listeners."""
     callbacks, guard, observer = process.bind(manager), None, None
@@ -123,18 +124,20 @@ def _watched(
     if app.telemetry:
         observer = Observer(app.telemetry, lambda text: told("telemetry", -1, text))
         callbacks = observer.bind(callbacks)
-    return callbacks, guard, observer
+    return failures.bind(callbacks), guard, observer
 
 
 def _router_setup(
     app: App, names: Names, owner: str, topics: dict[str, TopicInfo], told: Told
 ) -> router.Setup:
     manager = app.manager(names.process_manager)
-    callbacks, guard, _ = _watched(app, manager, told)
+    failures = Failures()
+    callbacks, guard, _ = _watched(app, manager, told, failures)
     return router.Setup(
         names=names,
         intake=_intake(app, names, callbacks, guard),
         guard=guard,
+        failures=failures,
         topic_ids={topic: topics[topic].id for topic in app.events},
         owner=owner,
     )
@@ -165,7 +168,8 @@ def _partition_setup(
     manager = app.manager(names.process_manager)
     topics = log.topics()
     partitions = topics[names.changelog].partitions
-    callbacks, guard, observer = _watched(app, manager, told)
+    failures = Failures()
+    callbacks, guard, observer = _watched(app, manager, told, failures)
     confirms, idle = manager.dispatch == CONFIRM, manager.idle_timeout
     direct, read = None, _reader(names, partitions, clock)
     if manager.keyed is not None:
@@ -177,6 +181,7 @@ def _partition_setup(
         callbacks=callbacks,
         guard=guard,
         observer=observer,
+        failures=failures,
         read_reply=reply_reader(names.replies, partitions) if confirms else None,
         idle_ms=None if idle is None else milliseconds(idle, "idle_timeout"),
         coder=Codec(app, max_message_bytes=settings.max_message_bytes),

@@ -7,12 +7,14 @@ from msgspec import Struct
 from pmstream.app import Names
 from pmstream.core import engine
 from pmstream.runtime.commit import Out
+from pmstream.runtime.failures import Failures
 from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import inbox_headers
 from pmstream.runtime.intake import Intake
 from pmstream.runtime.log import Record
 from pmstream.runtime.source_stage import SourceStage, Told
 from pmstream.runtime.sources import Positions, Source
+from pmstream.runtime.vitals import Values
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -21,6 +23,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     Attributes:
         names: topics and groups of the process manager.
         intake: judges their records.
+        failures: counts them.
         guard: interrupts the author's code; None without `event_timeout`.
         topic_ids: source topic to its id.
         owner: this worker's transactional id.
@@ -28,6 +31,7 @@ class Setup(Struct, frozen=True, kw_only=True):
 
     names: Names
     intake: Intake
+    failures: Failures
     guard: Guard | None
     topic_ids: Mapping[str, str]
     owner: str
@@ -76,10 +80,14 @@ class RouterStage(SourceStage):
         self.routed += 1
         return True
 
-    def counted(self) -> dict[str, float]:
-        """Source records by what became of them."""
-        return {
+    def counted(self) -> Values:
+        """Source records by what became of them, and failures."""
+        records = {
             "routed": self.routed,
             "ignored": self.ignored,
             "dead_letter": self.dead_letters,
+        }
+        return {
+            "source_records_total": {name: float(count) for name, count in records.items()},
+            "failures_total": dict(self._setup.failures.counts),
         }

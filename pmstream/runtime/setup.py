@@ -11,6 +11,7 @@ from pmstream.core.messages import Headers
 from pmstream.core.process import Callbacks
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.direct import Found
+from pmstream.runtime.failures import Failures
 from pmstream.runtime.guard import Guard
 from pmstream.runtime.intake import Counted
 from pmstream.runtime.log import Record
@@ -46,6 +47,7 @@ class Setup(Struct, frozen=True, kw_only=True):
         read: a record of a partition, see `Found`.
         read_reply: a record of the replies; None when commands are not confirmed.
         guard: interrupts the author's code; None without `event_timeout`.
+        failures: counts them.
         observer: tells listeners of each try; None when the app has none.
         clock: time.
         owner: this worker's transactional id.
@@ -65,6 +67,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     read: Callable[[Record, int, Counted], Found]
     read_reply: Callable[[Record, int], ReadReply] | None
     guard: Guard | None
+    failures: Failures
     observer: Observer | None
     clock: Clock
     owner: str

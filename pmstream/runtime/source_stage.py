@@ -44,8 +44,8 @@ class SourceStage(ABC):
     def handle(self, source: Source, record: Record, now: int) -> bool:
         """Stages what a record becomes; False, and `halt`: it stops the process manager."""
 
-    def counted(self) -> dict[str, float]:
-        """Source records by what became of them, as far as that is counted."""
+    def counted(self) -> Values:
+        """Values of its own metrics."""
         return {}
 
     # Ownership
@@ -124,11 +124,8 @@ class SourceStage(ABC):
 
     def vitals(self, consumer: Consumer) -> Vitals:
         """What it can tell of itself and of each partition."""
-        counted = self.counted()
-        return Vitals(
-            parts=[_part(each, consumer) for each in self._sources.values()],
-            values={"source_records_total": counted} if counted else {},
-        )
+        parts = [_part(each, consumer) for each in self._sources.values()]
+        return Vitals(parts=parts, values=self.counted())
 
     def slices(self, generation: int) -> list[Slice]:
         """The share of every partition of which records were handled."""

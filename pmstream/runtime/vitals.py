@@ -7,7 +7,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 Values = dict[str, float | dict[str, float]]
-"""Name in `pmstream.metrics` to its value, or to values by its last label.
+"""Name in `pmstream.metrics` to its value, or to values by its last labels, parted by blanks.
 
 A histogram is a mapping, too: upper bound of each bucket to its count, and `SUM`.
 """

@@ -21,6 +21,7 @@ from tests.runtime.told import Told, part, worker
 VALUES: Any = {
     "commits_total": 4,
     "inputs_total": {"handled": 7, "parked": 1},
+    "failures_total": {"handle Retry": 2},
     "commit_seconds": {"0.1": 2, "1.0": 1, "+Inf": 1, "sum": 3.5},
 }
 LABELS = {"app": "bank", "pm": "pay", "role": "instances", "worker": "host-1"}
@@ -106,6 +107,7 @@ def test_metrics_show_what_workers_told(endpoint: Endpoint) -> None:
     assert found["pmstream_commits_total", ""] == 4
     assert found["pmstream_inputs_total", "handled"] == 7
     assert found["pmstream_inputs_total", "parked"] == 1
+    assert found["pmstream_failures_total", "Retry handle"] == 2
     assert found["pmstream_lag_records", "0 bank.pay.inbox"] == 12
     assert found["pmstream_worker_up", ""] == found["pmstream_ready", ""] == 1
 

@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pmstream import metrics
+from pmstream.core.failure import FailureContext, Stage
+from pmstream.core.process import bind
+from pmstream.runtime import census
 from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.failures import Failures
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from pmstream.runtime.vitals import Condition, Values, Vitals
@@ -50,6 +56,17 @@ def total(vitals: Vitals, name: str) -> float:
     return sum(each for each in values if not isinstance(each, dict))
 
 
+def raises(*_: object) -> object:
+    raise ZeroDivisionError
+
+
+def context() -> FailureContext:
+    metadata: Any = None
+    return FailureContext(
+        context={}, state=None, last_event=None, metadata=metadata, stage=Stage.HANDLE
+    )
+
+
 def test_router_and_instances_worker_tell_what_they_did(world: World) -> None:
     world.count("a", range(5))
     world.count("b", [5], what="ignore")
@@ -87,6 +104,28 @@ def test_conditions_and_backlogs_are_those_of_the_instances(
     outcomes = counted(vitals, "inputs_total")
     assert outcomes == {"parked": 1, "queued": 2, "retrying": 1, "handled": 1}
     assert total(vitals, "oldest_failure_seconds") >= 2
+
+
+def test_failures_are_counted_by_stage_and_answer(world: World) -> None:
+    world.count("a", [0], what="park")
+    world.count("b", [1], what="skip")
+    world.count("c", [2], what="bad route")
+    world.settle()
+
+    router, worker = world.workers["router-0"].vitals(), world.workers["w-0"].vitals()
+
+    assert counted(worker, "failures_total") == {"handle Park": 1, "handle Skip": 1}
+    assert counted(router, "failures_total") == {"interested Skip": 1}
+
+
+def test_an_error_that_raises_itself_is_counted_as_that(world: World) -> None:
+    callbacks = Failures()
+    bound = callbacks.bind(structs.replace(bind(world.manager), error=raises))
+
+    with pytest.raises(ZeroDivisionError):
+        bound.error(ValueError(), None, context())
+
+    assert callbacks.counts == {"handle raised": 1}
 
 
 def test_what_a_partition_has_counted_outlives_it(world: World) -> None:
@@ -160,3 +199,32 @@ def test_transactions_are_timed(world: World) -> None:
     assert isinstance(seconds, dict)
     assert sum(seconds.values()) - seconds["sum"] == told["commits_total"]
     assert told["commits_total"] != 0
+
+
+def ages(vitals: Vitals) -> list[float]:
+    found = [part.values["census_age_seconds"] for part in vitals.parts]
+    return [each for each in found if isinstance(each, float)]
+
+
+def test_a_census_that_takes_long_waits_the_longer_for_the_next(
+    world: World, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.count("a", range(3))
+    world.settle()
+    worker = world.workers["w-0"]
+    monkeypatch.setattr(census, "PORTION", 1)  # a portion for each look at the clock
+    at_ease = clock.monotonic
+
+    def busy() -> float:
+        clock.advance(0.01)
+        return at_ease()
+
+    monkeypatch.setattr(clock, "monotonic", busy)
+    for _ in range(6):
+        worker.vitals()
+        clock.advance(60)
+    first = max(ages(worker.vitals()))
+    clock.advance(1)
+    again = max(ages(worker.vitals()))
+
+    assert again >= first + 1, "it has rested"
