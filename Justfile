@@ -6,6 +6,9 @@ export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
 # Test processes; each that meets a test marked `kafka` starts its own broker.
 workers := env("TEST_WORKERS", "2")
 
+# What `just topics` and `just run` are about: module:attribute
+app := env("APP", "pmstream.examples.transfer:app")
+
 # List the recipes
 @_default:
     just --list --unsorted
@@ -79,9 +82,13 @@ fmt:
     ruff format
     ruff check --fix
 
-# Lock the development requirements anew; `just lock --upgrade` moves to the newest versions
+compile := "uv pip compile --system-certs --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet"
+
+# Lock requirements anew, of development, the image and the deployment checks; `just lock --upgrade` moves to the newest versions
 lock *args:
-    uv pip compile --system-certs pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --output-file requirements/dev.lock "$@"
+    {{ compile }} pyproject.toml --extra dev --output-file requirements/dev.lock "$@"
+    {{ compile }} pyproject.toml --extra otlp --constraint requirements/dev.lock --output-file requirements/image.lock "$@"
+    {{ compile }} requirements/deploy.in --output-file requirements/deploy.lock "$@"
 
 # The chart without a cluster: rendered in every mode, held to schemas and policies, alerts tested
 [no-exit-message]
@@ -91,6 +98,41 @@ lock *args:
 # Write the chart's table of values anew
 @helm-readme:
     python -m tests.deployment.helm.values_table
+
+# The compose file in every profile, and the Dockerfile, without Docker
+[no-exit-message]
+@compose-check *args:
+    pytest tests/deployment/test_compose.py tests/deployment/test_image.py "$@"
+
+# Kafka, topics and Jaeger in containers; `just up app obs ui` for more, or cluster
+[no-exit-message]
+@up *profiles:
+    compose/stack up "$@"
+
+# Make the app's topics (on localhost:9092; APP and PMSTREAM_BOOTSTRAP_SERVERS name others)
+[no-exit-message]
+@topics *args:
+    pmstream topics ensure {{ app }} --create-missing --yes "$@"
+
+# Run the app on this machine until Ctrl-C
+[no-exit-message]
+@run *args:
+    PMSTREAM_STATE_DIR="${PMSTREAM_STATE_DIR:-.pmstream/state}" pmstream run {{ app }} "$@"
+
+# Ask for some transfers of money, for the example app
+[no-exit-message]
+@produce count="1":
+    python compose/transfers.py {{ count }} | pmstream produce pmstream.examples.transfer:app bank.transfers --type MoneyTransferRequested --key debit_account --file -
+
+# The traces of a process, from Jaeger: just trace UUID
+[no-exit-message]
+@trace uuid service="bank":
+    python compose/trace.py {{ service }} {{ uuid }}
+
+# End what `just up` started; `just down --volumes` forgets what Kafka held
+[no-exit-message]
+@down *args:
+    compose/stack down "$@"
 
 # Build the wheel and the source distribution into dist/
 build:
