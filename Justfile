@@ -104,6 +104,11 @@ lock *args:
 @compose-check *args:
     pytest tests/deployment/test_compose.py tests/deployment/test_image.py "$@"
 
+# The wheel, installed far from here: version, data, types, shell completion, and its demo on a real Kafka
+[no-exit-message]
+@package-check *args:
+    pytest tests/deployment/test_package.py "$@"
+
 # Kafka, topics and Jaeger in containers; `just up app obs ui` for more, or cluster
 [no-exit-message]
 @up *profiles:
