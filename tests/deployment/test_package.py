@@ -56,8 +56,8 @@ class Installed:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
-    done = run(command)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation"]
+    done = run([*command, "--outdir", folder, ROOT])
     assert done.returncode == 0, done.stderr
     return next(folder.glob("*.whl"))
 
@@ -67,7 +67,7 @@ def install(wheel: Path, folder: Path, extra: str = "") -> Installed:
     home, work, pins = folder / "environment", folder / "work", folder / "pins.txt"
     work.mkdir()
     pins.write_text("\n".join(re.findall(r"^[a-z0-9][^\s;]*==\S+", LOCK.read_text(), re.MULTILINE)))
-    checked([sys.executable, "-m", "venv", home])
+    checked([sys.executable, "-m", "venv", str(home)])
     pip: list[str | Path] = [home / "bin" / "python", "-m", "pip", "install", "--quiet"]
     checked([*pip, "--disable-pip-version-check", "--constraint", pins, f"{wheel}{extra}"])
     return Installed(home, work)
