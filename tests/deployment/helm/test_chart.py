@@ -183,7 +183,7 @@ def test_the_notes_name_the_next_commands() -> None:
         pytest.skip("`helm template` shows no notes")
     assert "kubectl rollout status -n prod statefulset/bank-pmstream-instances" in notes
     assert "helm test bank -n prod" in notes
-    assert "instances list pmstream.examples.transfer:app transfer-money" in notes
+    assert "bank-pmstream-instances-0 -- pmstream status pmstream.examples.transfer:app" in notes
 
 
 def test_every_label_selector_finds_its_pods() -> None:
