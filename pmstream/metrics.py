@@ -159,6 +159,12 @@ OF_PARTITION = (
         "few may stay.",
     ),
     Metric(
+        "hidden_records",
+        _GAUGE,
+        PARTITION,
+        "Offsets that open transactions hide behind that; those of one that hangs stay.",
+    ),
+    Metric(
         "restore_remaining_records",
         _GAUGE,
         PARTITION,

@@ -273,8 +273,8 @@ class KafkaConsumer:
         held = [r.offset for r in self._held if (r.topic, r.partition) == partition]
         return held[0] if held else self._position(partition)
 
-    def lag(self, partition: TopicPartition) -> int | None:
-        """Offsets between the position and the last known LSO; None when unknown."""
+    def lag(self, partition: TopicPartition) -> tuple[int, int] | None:
+        """Offsets between the position and the last known LSO, and behind it; None: unknown."""
         where = ck.TopicPartition(*partition)
         try:
             _, high = self._client.get_watermark_offsets(where, cached=True)
@@ -283,7 +283,8 @@ class KafkaConsumer:
             return None
         if high < 0 or at is None:
             return None
-        return max(0, self._ends.readable(partition, at, high) - at)
+        stable = self._ends.readable(partition, at, high)
+        return max(0, stable - at), max(0, high - stable)
 
     def close(self) -> None:
         """Leaves (a dynamic member) or goes silently (a static one). Never raises."""

@@ -140,8 +140,8 @@ class Consumer(Protocol):
     def position(self, partition: TopicPartition) -> int | None:
         """The offset to be gathered next, maybe before a last marker; None: unknown."""
 
-    def lag(self, partition: TopicPartition) -> int | None:
-        """Offsets between the position and the last known LSO (maybe 1 s old); None: unknown."""
+    def lag(self, partition: TopicPartition) -> tuple[int, int] | None:
+        """Offsets up to the last known LSO, and behind it (maybe 1 s old); None: unknown."""
 
     def close(self) -> None:
         """Leaves (a dynamic member) or goes silently (a static one). Never raises."""

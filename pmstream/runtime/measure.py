@@ -60,7 +60,7 @@ class Measure:
             values |= owned.store.figures()
         if owned.running is not None:
             lag = consumer.lag(TopicPartition(self._topic, owned.number))
-            values |= {} if lag is None else {"lag_records": lag}
+            values |= {} if lag is None else {"lag_records": lag[0], "hidden_records": lag[1]}
             walk = self._walks.get(owned.number)
             if walk is not None and walk[1].last is not None:
                 values |= _census(walk[1].last, self._clock.monotonic())

@@ -148,5 +148,5 @@ def _part(source: Source, consumer: Consumer) -> Part:
     if not source.ready:
         return Part(topic, number, Condition.OPENING, "its position is not known yet", values)
     lag = consumer.lag(source.place)
-    values |= {} if lag is None else {"lag_records": lag}
+    values |= {} if lag is None else {"lag_records": lag[0], "hidden_records": lag[1]}
     return Part(topic, number, Condition.RUNNING, "", values)

@@ -91,10 +91,12 @@ class MemoryConsumer:
         return self._positions.get(partition)
 
     @hooked
-    def lag(self, partition: TopicPartition) -> int | None:
+    def lag(self, partition: TopicPartition) -> tuple[int, int] | None:
         """See `Consumer.lag`."""
         position, log = self._positions.get(partition), self._broker.partition(partition)
-        return None if position is None or log is None else max(log.stable_end - position, 0)
+        if position is None or log is None:
+            return None
+        return max(log.stable_end - position, 0), log.end - log.stable_end
 
     def close(self) -> None:
         """See `Consumer.close`."""
