@@ -56,6 +56,7 @@ class Stage:
             "PMSTREAM_BOOTSTRAP_SERVERS": self.servers,
             "PMSTREAM_STATE_DIR": str(self._directory / "state"),
             "PMSTREAM_SESSION_TIMEOUT_MS": str(SESSION_MS),
+            "PMSTREAM_HEALTH_PORT": "0",  # several at a time
         }
         with (self._directory / f"{name}.log").open("ab") as output:
             child = subprocess.Popen(
