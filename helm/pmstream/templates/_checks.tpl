@@ -2,13 +2,16 @@
 {{- define "pmstream.checks" -}}
 {{- $partitions := .Values.settings.inbox_partitions | default 12 | int -}}
 {{- $owners := mul (int .Values.instances.replicas) (int .Values.instances.workersPerPod) | int -}}
+{{- $sources := .Values.topology.sourcePartitions | int -}}
+{{- if and (not .Values.router.enabled) (gt $owners $sources) -}}
+{{- fail (printf "instances.replicas * instances.workersPerPod is %d, but the source topic has %d partitions (topology.sourcePartitions): the rest would own nothing" $owners $sources) -}}
+{{- end -}}
 {{- if and .Values.router.enabled (gt $owners $partitions) -}}
 {{- fail (printf "instances.replicas * instances.workersPerPod is %d, but the inbox has %d partitions: the rest would own nothing; have fewer, or set settings.inbox_partitions before the first installation" $owners $partitions) -}}
 {{- end -}}
-{{- $most := .Values.router.autoscaling.maxReplicas | int -}}
-{{- $sources := .Values.topology.sourcePartitions | int -}}
+{{- $most := mul (int .Values.router.autoscaling.maxReplicas) (int .Values.router.workersPerPod) | int -}}
 {{- if and .Values.router.autoscaling.enabled (gt $most $sources) -}}
-{{- fail (printf "router.autoscaling.maxReplicas is %d, but the largest source topic has %d partitions (topology.sourcePartitions): the rest would read nothing" $most $sources) -}}
+{{- fail (printf "router.autoscaling.maxReplicas * router.workersPerPod is %d, but the largest source topic has %d partitions (topology.sourcePartitions): the rest would read nothing" $most $sources) -}}
 {{- end -}}
 {{- $least := .Values.router.autoscaling.minReplicas | int -}}
 {{- if and .Values.router.autoscaling.enabled (gt $least (include "pmstream.mostRouters" . | int)) -}}
@@ -40,11 +43,18 @@
 {{- if and .Values.kafka.tls.clientSecret (not .Values.kafka.tls.enabled) -}}
 {{- fail "kafka.tls.clientSecret needs kafka.tls.enabled: a certificate is shown over TLS only" -}}
 {{- end -}}
+{{- $elsewhere := and .Values.strimzi.namespace (ne .Values.strimzi.namespace .Release.Namespace) -}}
+{{- if and $elsewhere .Values.strimzi.user.enabled (not (or .Values.kafka.sasl.existingSecret .Values.kafka.tls.clientSecret)) -}}
+{{- fail (printf "strimzi makes the Secret %s in namespace %s, where these pods cannot read it: copy it to %s and name it by kafka.sasl.existingSecret or kafka.tls.clientSecret" (include "pmstream.strimziUser" .) .Values.strimzi.namespace .Release.Namespace) -}}
+{{- end -}}
+{{- if and $elsewhere .Values.kafka.tls.enabled (not .Values.kafka.tls.caSecret) -}}
+{{- fail (printf "the CA of Strimzi's cluster is in namespace %s, where these pods cannot read it: copy the Secret %s-cluster-ca-cert to %s and name it by kafka.tls.caSecret" .Values.strimzi.namespace .Values.strimzi.cluster .Release.Namespace) -}}
+{{- end -}}
 {{- if and .Values.strimzi.user.enabled (eq .Values.strimzi.user.authentication "tls") (not .Values.kafka.tls.enabled) -}}
 {{- fail "strimzi.user.authentication is tls: set kafka.tls.enabled" -}}
 {{- end -}}
 {{- end }}
 
 {{- define "pmstream.mostRouters" -}}
-{{ .Values.router.autoscaling.maxReplicas | int | default (int .Values.topology.sourcePartitions) }}
+{{ .Values.router.autoscaling.maxReplicas | int | default (div (int .Values.topology.sourcePartitions) (int .Values.router.workersPerPod) | int) }}
 {{- end }}

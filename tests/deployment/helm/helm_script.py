@@ -4,6 +4,7 @@ Renders by the Helm SDK of requirements/deploy.lock, else by `helm` on PATH. Nev
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,9 @@ from typing import Any
 import kubernetes_validate
 import yaml
 from jsonschema import Draft7Validator
+
+NO_HELM = 3
+"""Exit code: there is nothing to render with."""
 
 
 def render_by_sdk(chart: Any, case: dict[str, Any]) -> dict[str, str]:
@@ -47,6 +51,8 @@ def renderer(folder: str) -> Any:
     try:
         import helm_python
     except (ImportError, OSError):
+        if shutil.which("helm") is None:
+            sys.exit(NO_HELM)
         return lambda case: render_by_program(folder, case)
     chart = helm_python.Chart.load(folder)
     return lambda case: render_by_sdk(chart, case)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from pmstream import __version__
 from pmstream.cli import root
 from pmstream.config import Settings
 from pmstream.properties import REFUSED
@@ -167,6 +168,30 @@ def test_passwords_are_files_and_never_variables() -> None:
             assert "secrets" in [each["name"] for each in pod["volumes"]]
 
 
+def test_pmstream_finds_its_credentials_in_the_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # given the files that a pod finds
+    pod, container = containers(modes()["scram"].documents)[0]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "secrets"]
+    for source in volume["projected"]["sources"]:
+        for item in source["secret"]["items"]:
+            (tmp_path / item["path"]).write_text(f"the {item['key']}")
+    for name, value in environment(container).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PMSTREAM_SECRETS_DIR", str(tmp_path))
+
+    found = Settings.load().kafka
+
+    assert found == {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "the username",
+        "sasl.password": "the password",
+        "ssl.ca.location": "/etc/pmstream/tls/ca/ca.crt",
+    }
+
+
 def test_the_topics_are_made_before_pods_that_would_wait_for_them() -> None:
     hook = modes()["default"].one("Job", "topics")
     beside = modes()["strimzi"].one("Job", "topics")
@@ -219,6 +244,10 @@ def test_defaults_that_the_chart_counts_with_are_pmstreams() -> None:
         "session_timeout_ms": str(fields["session_timeout_ms"].default),
         "max_poll_interval_ms": str(fields["max_poll_interval_ms"].default),
     }
+
+
+def test_the_chart_is_of_this_pmstream() -> None:
+    assert f'appVersion: "{__version__}"' in (CHART / "Chart.yaml").read_text()
 
 
 def test_the_table_of_values_is_current() -> None:

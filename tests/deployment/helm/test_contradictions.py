@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "autoscaling over the partitions": (
         merged(TOPOLOGY, {"router": {"autoscaling": {"enabled": True, "maxReplicas": 13}}}),
-        "maxReplicas is 13, but the largest source topic has 12 partitions",
+        "router.workersPerPod is 13, but the largest source topic has 12 partitions",
     ),
     "a least over the most": (
         merged(
@@ -104,6 +104,30 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             },
         ),
         "set kafka.tls.enabled",
+    ),
+    "more owners than source partitions in direct mode": (
+        {"router": {"enabled": False}, "instances": {"replicas": 13}},
+        "13, but the source topic has 12 partitions",
+    ),
+    "a Secret in another namespace": (
+        merged(
+            TOPOLOGY,
+            {
+                "strimzi": {"cluster": "events", "namespace": "kafka", "user": {"enabled": True}},
+                "topics": {"ensure": "job"},
+            },
+        ),
+        "copy it to prod and name it by kafka.sasl.existingSecret",
+    ),
+    "a CA in another namespace": (
+        merged(
+            TOPOLOGY,
+            {
+                "kafka": {"tls": {"enabled": True}},
+                "strimzi": {"cluster": "events", "namespace": "kafka", "topics": {"enabled": True}},
+            },
+        ),
+        "copy the Secret events-cluster-ca-cert to prod",
     ),
     "a replay of nobody": ({"replay": {"enabled": True}}, "/replay/processManager"),
     "root": ({"securityContext": {"runAsUser": 0}}, "/securityContext/runAsUser"),
