@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -18,7 +19,7 @@ from pmstream.config import Settings
 from pmstream.examples.bank import BALANCES, OUTCOMES
 from pmstream.examples.transfer import app
 from pmstream.operate.messages import Encoder
-from tests.deployment.tools import ROOT, python_tools, run
+from tests.deployment.tools import ROOT, promtool, python_tools, run
 
 FILE = ROOT / "docker-compose.kafka.yml"
 PROFILES = ("", "app", "bank", "obs", "ui", "cluster")
@@ -137,6 +138,18 @@ def test_our_services_run_commands_that_exist() -> None:
         assert asked.exit_code == 0, asked.output
 
 
+def test_one_service_builds_the_image_before_others_need_it() -> None:
+    for profile in PROFILES:
+        for name, each in services(profile).items():
+            if each["image"] != "pmstream:local" or "build" in each:
+                continue
+            before = set(each["depends_on"])
+            before |= {dep for name in before for dep in services(profile)[name]["depends_on"]}
+            assert "topic-init" in before, name
+    builders = [name for name, each in ours() if "build" in each]
+    assert builders == ["topic-init", "topic-init-cluster"]
+
+
 def test_our_containers_may_do_little() -> None:
     for name, each in ours():
         assert each["read_only"] is True, name
@@ -175,6 +188,19 @@ def test_prometheus_scrapes_the_workers() -> None:
     for name in ("router", "worker-1", "worker-2"):
         assert f"{name}:{port}" in text
         assert name in services("app")
+
+
+def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+    # given the folder as the container sees it
+    mounts = services("obs")["prometheus"]["volumes"]
+    for mount in (each for each in mounts if each["type"] == "bind"):
+        place = tmp_path / Path(mount["target"]).relative_to("/etc/prometheus")
+        place.symlink_to(mount["source"])
+
+    done = run([promtool(), "check", "config", tmp_path / "prometheus.yml"])
+
+    assert done.returncode == 0, done.stderr
+    assert "rules found" in done.stdout
 
 
 def test_without_docker_it_says_what_to_do() -> None:
