@@ -72,7 +72,14 @@ spec:
         preStop:
           sleep: {seconds: {{ int $.Values.termination.drainSeconds }}}
       resources:
+        {{- if and $instances (eq $.Values.workload.kind "Deployment") }}
+        {{- /* An emptyDir counts: a smaller limit would evict the pod long before the volume is full. */}}
+        {{- $room := dict "ephemeral-storage" $.Values.instances.emptyDirSizeLimit }}
+        {{- $raised := dict "requests" $room "limits" $room }}
+        {{- toYaml (mergeOverwrite (deepCopy .values.resources) $raised) | nindent 8 }}
+        {{- else }}
         {{- toYaml .values.resources | nindent 8 }}
+        {{- end }}
       volumeMounts:
         {{- include "pmstream.volumeMounts" $ | nindent 8 }}
         {{- if $instances }}
@@ -157,5 +164,5 @@ spec:
   volumes:
     {{- include "pmstream.volumes" $ | nindent 4 }}
     - name: state
-      emptyDir: {sizeLimit: 1Gi}
+      emptyDir: {sizeLimit: 100Mi}
 {{- end }}

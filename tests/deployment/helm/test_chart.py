@@ -137,7 +137,11 @@ def test_a_deployment_has_no_volumes_and_members_that_need_no_name_again() -> No
     pod = pod_of(found.one("Deployment", "instances"))
     assert pod is not None
     assert {"name": "state", "emptyDir": {"sizeLimit": "2Gi"}} in pod["volumes"]
-    assert environment(pod["containers"][0])["PMSTREAM_GROUP_PROTOCOL"] == "consumer"
+    (container,) = pod["containers"]
+    assert environment(container)["PMSTREAM_GROUP_PROTOCOL"] == "consumer"
+    for kind in ("requests", "limits"):
+        assert container["resources"][kind]["ephemeral-storage"] == "2Gi"
+        assert container["resources"][kind]["memory"] == "1Gi"
 
 
 def test_direct_mode_has_no_routers() -> None:
