@@ -12,15 +12,17 @@ from pmstream.core.dispatching import Reply, replied
 from pmstream.core.failure import Halt
 from pmstream.core.handling import run
 from pmstream.core.inputs import Arrived, Due, Input, Step, Take, Waiting
-from pmstream.core.instance import Backlog, Entry, Instance, Status, Timers, Wait, Work
+from pmstream.core.instance import Backlog, Entry, Instance, Status, Wait, Work
 from pmstream.core.interest import DeadLetter, Dropped, Routing, route
 from pmstream.core.lifecycle import DueKind
-from pmstream.core.messages import Cause, Coder, Encoded, Metadata, Timed
+from pmstream.core.messages import Cause, Coder, Encoded, Metadata
+from pmstream.core.obeying import Ordered, Refused, obey
+from pmstream.core.orders import Order
 from pmstream.core.process import Callbacks
 from pmstream.core.result import Outcome, Result
-from pmstream.core.routing import CREATING
 from pmstream.core.state import check_version
 from pmstream.core.turn import Turn
+from pmstream.core.waiting import fire, must_queue, queue
 
 __all__ = [
     "Arrived",
@@ -32,6 +34,7 @@ __all__ = [
     "Entry",
     "Halt",
     "Input",
+    "Order",
     "Outcome",
     "Reply",
     "Routing",
@@ -70,14 +73,17 @@ def step(
     metadata: Metadata | None = None
     cause: Cause
     if isinstance(input, Arrived):
-        if instance is not None and _must_queue(instance, input.routed):
-            return _queue(instance, input.routed, now)
+        if instance is not None and must_queue(instance, input.routed):
+            return queue(instance, input.routed, now)
         cause, event, metadata = input.routed, input.event, input.metadata
     elif isinstance(input, Waiting):
         work = input.entry.work
         cause = work.input
     else:
-        found = _called_for(instance, input, now)
+        if isinstance(input, Order):
+            found = _ordered(Ordered(input, callbacks, now, max_state_bytes), instance)
+        else:
+            found = _called_for(instance, input, now)
         if isinstance(found, Step):
             return found
         cause, work = found
@@ -99,25 +105,15 @@ def _resume(turn: Turn, instance: Instance | None, input: Input) -> Result:
     return run(turn, instance)
 
 
-def _must_queue(instance: Instance, cause: Cause) -> bool:
-    """Whether something is before it that it may not pass."""
-    work = instance.work
-    if work is None:
-        return instance.backlog.size > 0
-    return not (work.not_started and cause.route in CREATING)
-
-
-def _queue(instance: Instance, cause: Cause, now: int) -> Step:
-    backlog = instance.backlog
-    work = Work(input=cause)
-    if cause.hold:  # its time counts from now, whenever its turn comes
-        work = Work(input=cause, wait=Wait.START, due=now + cause.hold)
-    longer = Backlog(backlog.first, backlog.next + 1, backlog.size + 1)
-    return Step(
-        instance=replace(instance, backlog=longer),
-        outcome=Outcome.QUEUED,
-        put=Entry(backlog.next, work),
-    )
+def _ordered(ordered: Ordered, instance: Instance | None) -> Step | tuple[Cause, Work | None]:
+    """What an order has to be worked on; the Step is: it was obeyed at once, or refused."""
+    try:
+        found = obey(ordered, instance)
+    except Refused as error:
+        return Step(instance=instance, outcome=Outcome.REFUSED, refused=str(error))
+    if isinstance(found, Result):
+        return _settle(instance, ordered.order, found, ordered.now)
+    return found
 
 
 _WAITS = {DueKind.RETRY: Wait.RETRY, DueKind.REPLY: Wait.REPLY, DueKind.START: Wait.START}
@@ -148,15 +144,13 @@ def _called_for(
 
 
 def _timer(instance: Instance, due: Due, now: int) -> Step | tuple[Cause, None]:
-    timers, name = instance.timers, due.name
-    timer = timers.pending.get(name)
-    if timer is None or timer.queued or timer.due > now:
+    timer = instance.timers.pending.get(due.name)
+    fired = None
+    if timer is not None and timer.due <= now:
+        fired = fire(instance, due.name, due.process_uuid, now)
+    if fired is None:
         return Step(instance=instance, outcome=Outcome.IGNORED)
-    cause = Timed(due.process_uuid, name, timer.due, timer.n, instance.born, timer.correlation_id)
-    if not _must_queue(instance, cause):
-        return cause, None
-    pending = {**timers.pending, name: replace(timer, queued=True)}
-    return _queue(replace(instance, timers=Timers(pending, timers.count)), cause, now)
+    return fired if isinstance(fired, Step) else (fired, None)
 
 
 def _marker(instance: Instance, now: int) -> Step:
@@ -182,7 +176,7 @@ def _settle(instance: Instance | None, input: Input, result: Result, now: int) -
     if work is None and isinstance(input, Arrived) and (instance is None or _is_idle(instance)):
         return Step(instance=result.life, outcome=result.outcome, commands=result.commands)
     backlog = instance.backlog if instance is not None else _EMPTY
-    own = isinstance(input, Due | Reply)
+    own = isinstance(input, Due | Reply | Order)
     passed = instance.work if instance is not None and not own else None
     if passed is not None:
         if work is None:

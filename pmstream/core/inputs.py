@@ -10,6 +10,7 @@ from pmstream.core.failure import Halt
 from pmstream.core.instance import Entry, Instance
 from pmstream.core.lifecycle import DueKind
 from pmstream.core.messages import Emitted, Metadata, Routed
+from pmstream.core.orders import Order
 from pmstream.core.result import Outcome
 
 
@@ -41,7 +42,7 @@ class Waiting(Struct, frozen=True):
     entry: Entry
 
 
-Input = Arrived | Reply | Due | Waiting
+Input = Arrived | Reply | Due | Waiting | Order
 """All that `step` works on."""
 
 
@@ -63,6 +64,7 @@ class Step(Struct, frozen=True, kw_only=True):
         take: hand this backlog entry to `step` next, if there is one.
         halt: stop the process manager; then nothing of this input counts.
         outcome: what happened.
+        refused: why an order was not obeyed; "" when it was.
     """
 
     instance: Instance | None
@@ -72,3 +74,4 @@ class Step(Struct, frozen=True, kw_only=True):
     taken: int | None = None
     take: Take | None = None
     halt: Halt | None = None
+    refused: str = ""

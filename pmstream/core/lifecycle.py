@@ -60,8 +60,12 @@ LIFECYCLE: dict[Condition, dict[Condition, str]] = {
         Condition.ABSENT: "after_command ended it",
     },
     Condition.PARKED: {
-        Condition.RETRYING: "an event that creates passed it and failed; the answer was Retry",
-        Condition.AWAITING: "an event that creates passed it: " + _COMMAND_OUT,
+        Condition.RETRYING: "released, or passed by an event that creates, it failed; Retry",
+        Condition.AWAITING: "an event that creates passed it, or it was released: " + _COMMAND_OUT,
+        Condition.IDLE: "an operator released or skipped it, nothing waits behind",
+        Condition.DRAINING: "an operator released or skipped it, inputs wait behind",
+        Condition.COMPLETED: "an operator stopped or released it, and it ended: " + _MARKED,
+        Condition.ABSENT: "an operator stopped it; or skipped what never began",
     },
     Condition.HOLDING: {
         Condition.RETRYING: "the start came: it is tried next; or its time is up, answer Retry",

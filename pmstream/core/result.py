@@ -7,6 +7,7 @@ from msgspec import Struct
 from pmstream.core.failure import Halt
 from pmstream.core.instance import Instance, Status, Wait, Work
 from pmstream.core.messages import Emitted
+from pmstream.core.process import Callbacks
 from pmstream.core.turn import Turn
 
 
@@ -24,6 +25,10 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     PARKED = "parked"
     HALTED = "halted"
+    ORDERED = "ordered"
+    """An operator's order was obeyed, and no event worked on."""
+    REFUSED = "refused"
+    """An operator's order was not obeyed."""
 
 
 class Result(Struct, frozen=True):
@@ -63,8 +68,12 @@ def undone(what: Work | Halt, life: Instance | None, commands: tuple[Emitted, ..
 
 def ended(turn: Turn, life: Instance, commands: tuple[Emitted, ...] = ()) -> Result:
     """The instance ends; its marker stays for `completed_for`."""
-    marker = None
-    if turn.callbacks.completed_for_ms:
-        until = turn.now + turn.callbacks.completed_for_ms
-        marker = Instance(status=Status.COMPLETED, born=life.born, until=until)
-    return Result(Outcome.ENDED, marker, commands)
+    return Result(Outcome.ENDED, ended_marker(turn.callbacks, life, turn.now), commands)
+
+
+def ended_marker(callbacks: Callbacks, life: Instance, now: int) -> Instance | None:
+    """What an instance leaves that ends now, for `completed_for`."""
+    if not callbacks.completed_for_ms:
+        return None
+    until = now + callbacks.completed_for_ms
+    return Instance(status=Status.COMPLETED, born=life.born, until=until)

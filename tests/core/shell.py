@@ -28,6 +28,7 @@ from pmstream.core.instance import (
 )
 from pmstream.core.lifecycle import LIFECYCLE, Condition, coming, condition
 from pmstream.core.messages import Emitted, Timed
+from pmstream.core.orders import Order, Verb
 from pmstream.core.process import Callbacks, bind
 from pmstream.core.routing import CREATING, Route
 from tests.core.kit import (
@@ -61,6 +62,7 @@ class Shell:
         self.edges: set[tuple[Condition, Condition]] = set()
         self.offset = 0
         self.halted: str | None = None
+        self.refused = ""
 
     @property
     def instance(self) -> Instance | None:
@@ -125,6 +127,17 @@ class Shell:
         first = self.step(Reply(command.id, accepted, reason))
         self.drain(first)
         return first
+
+    def order(self, verb: Verb, *, drain: bool = True, **arguments: Any) -> "Shell":
+        """Hands in an operator's order, then what of the backlog follows."""
+        order = Order(
+            id="o-1", verb=verb, process_uuid=UUID, arguments=arguments, who="ops", why="a test"
+        )
+        first = self.step(order)
+        self.refused = first.refused
+        if drain:
+            self.drain(first)
+        return self
 
     def drain(self, last: Step) -> None:
         while last.take is not None and last.halt is None:

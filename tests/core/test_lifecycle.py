@@ -10,6 +10,7 @@ from pmstream.core.lifecycle import (
     LIFECYCLE,
     Condition,
 )
+from pmstream.core.orders import Verb
 from pmstream.core.process import AfterCommand, bind
 from pmstream.core.routing import Route
 from tests.core.kit import Happened, Scripted, WithAfterCommand, answers
@@ -166,6 +167,12 @@ def stop_behind_a_retry() -> Shell:
     return succeeds(shell)
 
 
+def ended_by_an_operator() -> Shell:
+    shell = fails(PARK)
+    shell.callbacks = bind(Scripted(completed_for=60))
+    return shell.order(Verb.STOP)
+
+
 RECIPES: dict[tuple[Condition, Condition], Callable[[], Shell]] = {
     (ABSENT, IDLE): lambda: fails(SKIP),
     (ABSENT, RETRYING): lambda: fails(LATER, started=False),
@@ -191,6 +198,10 @@ RECIPES: dict[tuple[Condition, Condition], Callable[[], Shell]] = {
     (AWAITING, COMPLETED): lambda: answered_and_ended(completed_for=60),
     (AWAITING, ABSENT): answered_and_ended,
     (PARKED, RETRYING): lambda: passed(LATER),
+    (PARKED, IDLE): lambda: fails(PARK).order(Verb.SKIP),
+    (PARKED, DRAINING): lambda: start_passes(fails(PARK), Happened("next")).order(Verb.SKIP),
+    (PARKED, ABSENT): lambda: fails(PARK).order(Verb.STOP),
+    (PARKED, COMPLETED): ended_by_an_operator,
     (PARKED, AWAITING): lambda: start_passes(too_late(PARK), Happened("asks", ("do",))),
     (HOLDING, RETRYING): lambda: start_passes(early(), Happened("start")),
     (HOLDING, PARKED): lambda: too_late(PARK),
