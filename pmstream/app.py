@@ -276,6 +276,11 @@ class Names(Struct, frozen=True):
         return self._name("replies")
 
     @property
+    def orders(self) -> str:
+        """Topic of operators' orders, and of what became of them."""
+        return self._name("orders")
+
+    @property
     def dead_letters(self) -> str:
         """Topic of records that could not be decoded or routed."""
         return self._name("dead-letters")

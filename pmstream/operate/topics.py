@@ -34,6 +34,7 @@ _CHANGELOG = {
     "segment.ms": str(_DAY_MS),
 }
 _REPLIES = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
+_ORDERS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
 _DEAD_LETTERS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
 
 _AT_LEAST = frozenset({"max.message.bytes", "min.insync.replicas", "delete.retention.ms"})
@@ -48,6 +49,7 @@ class Role(StrEnum):
     INBOX = "inbox"
     CHANGELOG = "changelog"
     REPLIES = "replies"
+    ORDERS = "orders"
     DEAD_LETTERS = "dead-letters"
 
 
@@ -133,6 +135,7 @@ def _own(manager: ProcessManager[Any], names: Names) -> Iterator[tuple[Role, str
     yield Role.CHANGELOG, names.changelog, _CHANGELOG
     if manager.dispatch == CONFIRM:
         yield Role.REPLIES, names.replies, _REPLIES
+    yield Role.ORDERS, names.orders, _ORDERS
     yield Role.DEAD_LETTERS, names.dead_letters, _DEAD_LETTERS
 
 

@@ -8,7 +8,7 @@ from pmstream.operate.reading import read_once
 from pmstream.runtime.changelog import COMMIT_KEY, load_commit
 from pmstream.runtime.log import Log, TopicInfo
 from pmstream.runtime.log_errors import PositionLost
-from pmstream.runtime.restore import other_count
+from pmstream.runtime.restore import feed_mismatch, other_count
 
 _TAIL_RECORDS = 100
 """At the end of a changelog partition: among them is a commit record, but for large batches."""
@@ -34,12 +34,7 @@ def direct_faults(
         )
     elif source and changelog:
         yield from _count_faults(source, changelog, log)
-    replies = existing.get(names.replies)
-    if changelog and replies and replies.partitions != changelog.partitions:
-        yield (
-            f"{changelog.name} has {changelog.partitions} partitions but {replies.name} has "
-            f"{replies.partitions}: they must be equal; delete {replies.name} and make it anew"
-        )
+    yield from _feed_faults(names, changelog, existing)
 
 
 def pair_faults(names: Names, existing: Mapping[str, TopicInfo], log: Log) -> Iterator[str]:
@@ -53,12 +48,7 @@ def pair_faults(names: Names, existing: Mapping[str, TopicInfo], log: Log) -> It
         )
     elif inbox and changelog:
         yield from _count_faults(inbox, changelog, log)
-    replies = existing.get(names.replies)
-    if inbox and replies and replies.partitions != inbox.partitions:
-        yield (
-            f"{inbox.name} has {inbox.partitions} partitions but {replies.name} has "
-            f"{replies.partitions}: they must be equal; delete {replies.name} and make it anew"
-        )
+    yield from _feed_faults(names, inbox, existing)
     only = inbox or changelog
     if only and not (inbox and changelog) and records(log, only):
         missing = names.changelog if inbox else names.inbox
@@ -67,6 +57,15 @@ def pair_faults(names: Names, existing: Mapping[str, TopicInfo], log: Log) -> It
             f"from a backup, or delete {only.name} and the groups {names.group('router')} and "
             f"{names.group('instances')} to start over"
         )
+
+
+def _feed_faults(
+    names: Names, twin: TopicInfo | None, existing: Mapping[str, TopicInfo]
+) -> Iterator[str]:
+    for name in (names.replies, names.orders):
+        feed = existing.get(name)
+        if twin and feed and feed.partitions != twin.partitions:
+            yield feed_mismatch(twin, feed)
 
 
 def _count_faults(inbox: TopicInfo, changelog: TopicInfo, log: Log) -> Iterator[str]:

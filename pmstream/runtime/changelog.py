@@ -43,9 +43,10 @@ class CommitRecord(Struct, frozen=True, array_like=True, kw_only=True):
         time: milliseconds since the epoch.
         seen: see `Seen`.
         replies: position in the replies; 0 when there are none.
-        orders: position in the orders (another issue); 0 so far.
+        orders: position in the orders.
         source_id: id of the source topic that `source` is a position of, in direct mode.
         run: records in a row, up to there, that could not be decoded, in direct mode.
+        paused: whether an operator lets the partition take orders only.
     """
 
     format: int = FORMAT
@@ -61,6 +62,7 @@ class CommitRecord(Struct, frozen=True, array_like=True, kw_only=True):
     replies: int = 0
     source_id: str = ""
     run: int = 0
+    paused: bool = False
 
     def matches(self, committed: Committed) -> bool:
         """Whether the group's committed offset was sent in the transaction of this record."""

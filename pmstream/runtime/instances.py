@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Slice
-from pmstream.runtime.follow import Follower
+from pmstream.runtime.feeds import FeedOf, Feeds
 from pmstream.runtime.log import Consumer, Log, Record, TopicPartition
-from pmstream.runtime.measure import Measure
+from pmstream.runtime.measure import Measure, standing
 from pmstream.runtime.partition import Partition
 from pmstream.runtime.purge import PURGE_SECONDS, Purge
 from pmstream.runtime.restores import Owned, Place, Restores, Told
@@ -14,9 +14,7 @@ from pmstream.runtime.setup import Setup
 from pmstream.runtime.stage import Load
 from pmstream.runtime.store import Store, StoreCorrupt
 from pmstream.runtime.takeover import Takeover
-from pmstream.runtime.vitals import Vitals
-
-_REPLIES_AT_ONCE = 2_000
+from pmstream.runtime.vitals import Condition, Vitals
 
 _SILENT_SECONDS, _PINNED_SECONDS = 4.0, 1.0  # together the 5 s of protocol §4 a
 """A silent inbox whose last stable offset stands below its end for so long is looked into."""
@@ -53,9 +51,10 @@ class InstancesStage:
         self._restores = Restores(log, setup, place, takeover, told)
         self._owned: dict[int, Owned] = {}
         self._measure = Measure(setup.input, setup.clock)
-        confirms = setup.read_reply is not None
-        self._replies = Follower(log, setup.names.replies) if confirms else None
-        self._replies_quiet = False
+        feeds: dict[str, FeedOf] = {setup.names.orders: lambda part: part.orders.feed}
+        if setup.read_reply is not None:
+            feeds[setup.names.replies] = lambda part: part.replies
+        self._feeds, self._listens = Feeds(log, feeds), setup.read_reply is not None
         self._guard, self._observer = setup.guard, setup.observer
         self._failures = setup.failures
 
@@ -92,7 +91,7 @@ class InstancesStage:
         """Lets go of partitions and what they staged."""
         for each in partitions:
             owned = self._owned.pop(each.partition, None)
-            self._unfollow(each.partition)
+            self._feeds.leave(each.partition)
             if owned is not None and owned.store is not None:
                 self._measure.leaving(owned)
                 owned.store.close()
@@ -108,20 +107,15 @@ class InstancesStage:
         for owned in self._owned.values():
             if owned.running is not None:
                 consumer.pause([owned.running.source])
-                self._unfollow(owned.number)
+                self._feeds.leave(owned.number)
                 self._measure.leaving(owned)
                 owned.reset()
-
-    def _unfollow(self, number: int) -> None:
-        if self._replies is not None:
-            self._replies.leave(number)
 
     def close(self) -> None:
         """Closes stores and the reader."""
         self.dropped_all()
         self._restores.close()
-        if self._replies is not None:
-            self._replies.close()
+        self._feeds.close()
 
     # Readiness
 
@@ -136,21 +130,7 @@ class InstancesStage:
         for owned in self._owned.values():
             if owned.running is not None:
                 self._tend(owned, owned.running, consumer, now)
-        if self._replies is not None:
-            self._take_replies(self._replies)
-
-    def _take_replies(self, replies: Follower) -> None:
-        replies.follow({each.number: each.replies for each in self.partitions})
-        records = replies.read(_REPLIES_AT_ONCE)
-        self._replies_quiet = not records
-        for record in records:
-            owned = self._owned.get(record.partition)
-            if owned is not None and owned.running is not None:
-                owned.running.take_reply(record)
-        for each in self.partitions:
-            if not each.replies_live:
-                position = replies.position(each.number)
-                each.replies_live = position is not None and position >= each.replies_end
+        self._feeds.turn(self.partitions)
 
     def _rebuild_damaged(self, consumer: Consumer) -> None:
         """Empties stores that were found damaged; the changelog fills them again."""
@@ -158,7 +138,7 @@ class InstancesStage:
             part, store = owned.running, owned.store
             if part is not None and store is not None and part.damaged:
                 consumer.pause([part.source])
-                self._unfollow(owned.number)
+                self._feeds.leave(owned.number)
                 store.wipe(part.damaged)
                 self._measure.leaving(owned)
                 owned.reset()
@@ -166,12 +146,12 @@ class InstancesStage:
 
     def _tend(self, owned: Owned, part: Partition, consumer: Consumer, now: float) -> None:
         """Pauses what may not go on; flushes the store; frees and purges the inbox."""
-        stands = part.refused or part.blocked
-        if bool(stands) != owned.paused:
-            owned.paused = bool(stands)
-            (consumer.pause if owned.paused else consumer.resume)([part.source])
-            what = "refused" if part.refused else "blocked"
-            self._told(what if owned.paused else "unblocked", part.number, stands)
+        condition, why = standing(part)
+        stands = condition is not Condition.RUNNING
+        if stands != owned.paused:
+            owned.paused = stands
+            (consumer.pause if stands else consumer.resume)([part.source])
+            self._told(condition if stands else "unblocked", part.number, why)
         if not part.inbox_live:
             position = consumer.position(part.source)
             part.inbox_live = position is not None and position >= part.inbox_end
@@ -187,7 +167,8 @@ class InstancesStage:
             if readable and not part.waiting:
                 # A position may stand before the last marker for ever: silence tells as well.
                 part.inbox_live = True
-                part.replies_live = part.replies_live or self._replies_quiet
+                for feed in (part.replies, part.orders.feed):
+                    feed.live = feed.live or feed.quiet
         if now >= owned.purge_at and self._is_ours:
             owned.purge_at = now + PURGE_SECONDS
             purged = self._purge.partition(part.source, part.position)
@@ -237,12 +218,12 @@ class InstancesStage:
         parts, now = self.partitions, self._clock.now()
         dues = [due for each in parts if (due := each.due_in(now)) is not None]
         return Load(
-            waiting=sum(each.waiting for each in parts if not each.blocked),
+            waiting=sum(each.waiting for each in parts if not each.is_held),
             staged=sum(each.handled for each in parts),
             staged_bytes=sum(each.size for each in parts),
             busy=len(parts) < len(self._owned),
             due_in_ms=0 if self._restores.flows else min(dues, default=None),
-            listens=self._replies is not None,
+            listens=self._listens,
         )
 
     def vitals(self, consumer: Consumer) -> Vitals:

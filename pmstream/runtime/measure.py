@@ -108,10 +108,17 @@ def _condition(owned: Owned) -> tuple[Condition, str]:
         if restore is None:
             return Condition.OPENING, "its store is not open yet"
         return Condition.RESTORING, f"{restore.remaining} changelog records to go"
-    if part.refused:
-        return Condition.REFUSED, part.refused
     if part.damaged:
         return Condition.RESTORING, part.damaged
+    return standing(part)
+
+
+def standing(part: Partition) -> tuple[Condition, str]:
+    """Whether the inbox of a partition that runs has to wait, and why."""
+    if part.refused:
+        return Condition.REFUSED, part.refused
+    if part.orders.paused:
+        return Condition.PAUSED, "an operator ordered it; `pmstream resume` lets it go on"
     if part.blocked:
         return Condition.BLOCKED, f"the backlog of process {part.blocked} is full"
     return Condition.RUNNING, ""

@@ -4,22 +4,23 @@ Rule: until a commit is acknowledged everything lives in an overlay that can be 
 failing, retrying, waiting or parked instance holds back itself only.
 """
 
-from pmstream.core import engine
-from pmstream.core.engine import Arrived, Due, Halt, Outcome, Step, Take, Waiting
+from collections.abc import Mapping
+
+from pmstream.core.engine import Arrived, Halt, Order, Outcome
 from pmstream.core.instance import FormatError
 from pmstream.errors import StateNewer
-from pmstream.runtime.changelog import Checkpoint, CommitRecord, Seen, dump_checkpoint, with_due
+from pmstream.runtime.agenda import Agenda
+from pmstream.runtime.batch import Batch
+from pmstream.runtime.changelog import Checkpoint, CommitRecord, Seen, dump_checkpoint
 from pmstream.runtime.commit import Out
+from pmstream.runtime.desk import Desk
 from pmstream.runtime.dues import Dues
+from pmstream.runtime.feed import Ends, Feed
 from pmstream.runtime.log import Record, TopicPartition
-from pmstream.runtime.overlay import Overlay
 from pmstream.runtime.queue import Queue
 from pmstream.runtime.setup import Setup
 from pmstream.runtime.share import Position, Share, following
-from pmstream.runtime.store import BY_CLOCK_DUE, TIMED_DUE, Store, StoreCorrupt, split_due_key
-
-DRAIN_LIMIT = 100
-"""Backlog entries of one instance in one batch, so that a long backlog starves nobody."""
+from pmstream.runtime.store import Store, StoreCorrupt
 
 
 class Partition:
@@ -30,21 +31,18 @@ class Partition:
         setup: shared by the worker's partitions.
         store: restored to `checkpoint`.
         position: the inbox offset to handle next.
-        ends: of inbox and replies, seen as it begins to run.
+        ends: of its topics, seen as it begins to run.
 
     Attributes:
         position: as committed; what is in hand lies above it.
-        replies: likewise, in the replies.
-        inbox_live, replies_live: whether what stood there when it began to run has been taken.
+        replies, orders: what else feeds it.
+        inbox_live: whether what stood there when it began to run has been taken.
         handled: inputs since the last commit.
-        size: bytes to produce, roughly, since the last commit.
-        halt: why the process manager is to stop, once an input said so.
         damaged: what is wrong with the store, once that was seen: nothing here counts any more.
         refused: why this code may not go on here (newer code wrote the state), once that was seen.
         blocked: process UUID of the instance whose full backlog holds the partition back.
         run: records in a row, up to here, that could not be decoded.
-        counts: inputs by outcome, since it runs.
-        duplicates, ignored, dead_letters, odd_replies: likewise, of records that are no input.
+        duplicates, ignored, dead_letters, odd_replies: records that are no input, since it runs.
     """
 
     def __init__(
@@ -54,20 +52,19 @@ class Partition:
         store: Store,
         checkpoint: Checkpoint,
         position: int,
-        ends: tuple[int, int] = (0, 0),
+        ends: Ends,
     ) -> None:
         self.number, self.store, self._setup = number, store, setup
         self.checkpoint, self.position = checkpoint, position
-        self.replies = checkpoint.last.replies if checkpoint.last is not None else 0
+        last = checkpoint.last
+        self.replies = Feed(last.replies if last is not None else 0, ends.replies)
+        self.orders = Desk(number, setup, last, ends.orders)
         self.source = TopicPartition(setup.input, number)
-        self._queue, self._replies = Queue(position), Queue(self.replies)
-        self._overlay = Overlay(store, setup.room, setup.idle_ms)
-        self._clocked, self._timed = Dues(store, BY_CLOCK_DUE), Dues(store, TIMED_DUE)
-        self.inbox_live, self.replies_live = False, setup.read_reply is None
-        self.inbox_end, self.replies_end = ends
+        self._queue = Queue(position)
+        self._batch = Batch(number, setup, store)
+        self._agenda = Agenda(store)
+        self.inbox_live, self.inbox_end = False, ends.inbox
         self.blocked = self.damaged = self.refused = ""
-        self._reply_headers = setup.reply_headers(number)
-        self.counts: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
         self.duplicates = self.ignored = self.dead_letters = self.odd_replies = 0
         self._forget()
 
@@ -76,14 +73,33 @@ class Partition:
         last = self.checkpoint.last
         self._seen: Seen = dict(last.seen) if last is not None else {}
         self.run = last.run if last is not None else 0
-        self.handled = self.size = 0
+        self.handled = 0
         self._queue.back()
-        self._replies.back()
-        self._overlay.forget()
-        self._hints: dict[bytes, bytes | None] = {}
-        self._out: list[Out] = []
+        self.replies.back()
+        self.orders.back()
+        self._batch.begin()
+        self._agenda.forget()
         self._changes: dict[bytes, bytes | None] = {}
-        self.halt: Halt | None = None
+
+    @property
+    def halt(self) -> Halt | None:
+        """Why the process manager is to stop, once an input said so."""
+        return self._batch.halt
+
+    @property
+    def size(self) -> int:
+        """Bytes to produce, roughly, since the last commit."""
+        return self._batch.size
+
+    @property
+    def counts(self) -> Mapping[Outcome, int]:
+        """Inputs by outcome, since it runs."""
+        return self._batch.counts
+
+    @property
+    def is_held(self) -> bool:
+        """Whether what is at hand has to wait."""
+        return bool(self.blocked or self.orders.holds)
 
     # What is at hand
 
@@ -96,13 +112,12 @@ class Partition:
         """Puts a gathered record behind the others."""
         self._queue.put(record)
 
-    def take_reply(self, record: Record) -> None:
-        """Puts a reply behind the others."""
-        self._replies.put(record)
-
     def due_in(self, now: int) -> int | None:
         """Milliseconds until something is due by itself; None when nothing is."""
-        times = [self._clocked.next, self._timed.next if self._may_be_due() else None]
+        if self.orders.holds:
+            return None
+        timed = self._agenda.timed.next if self._may_be_due() else None
+        times = [self._agenda.clocked.next, timed]
         coming = [each for each in times if each is not None]
         return max(min(coming) - now, 0) if coming else None
 
@@ -115,7 +130,7 @@ class Partition:
         return self._is_answered() and (caught_up or bool(self.blocked))
 
     def _is_answered(self) -> bool:
-        return self.replies_live and not self._replies.left
+        return self.replies.is_answered and self.orders.feed.is_answered
 
     # Handling
 
@@ -130,10 +145,13 @@ class Partition:
             self.rollback()
 
     def _process(self, now: int, room: int) -> None:
-        self._process_due(self._clocked, now, now, room)
+        self._process_orders(now, room)
+        if self.orders.holds:
+            return
+        self._process_due(self._agenda.clocked, now, now, room)
         self._process_replies(now, room)
         self._unblock()
-        queue, timed = self._queue, self._timed
+        queue, timed = self._queue, self._agenda.timed
         while queue.left and self._has_room(room):
             record = queue.head
             due = timed.next
@@ -144,42 +162,56 @@ class Partition:
             queue.step()
             self.handled += 1
         if self._may_be_due():
-            self._process_due(self._timed, now, now, room)
+            self._process_due(timed, now, now, room)
 
     def _has_room(self, room: int) -> bool:
-        return self.handled < room and self.halt is None
+        return self.handled < room and self._batch.halt is None
 
     def _process_due(self, dues: Dues, until: int, now: int, room: int) -> None:
         """Works on what was due until that time."""
         while dues.next is not None and dues.next <= until and self._has_room(room):
-            for key in dues.take(until, room - self.handled):
-                uuid, coming = split_due_key(key)
-                if not self._step(uuid, Due(coming.kind, uuid, coming.name), now):
+            for key, due in self._agenda.take(dues, until, room - self.handled):
+                if self._batch.step(due.process_uuid, due, now) is None:
                     dues.back_to(key)
                     return
-                self._hints[key] = None
+                self._agenda.done(key)
                 self.handled += 1
 
     def _process_replies(self, now: int, room: int) -> None:
-        read = self._setup.read_reply
-        while read is not None and self._replies.left and self._has_room(room):
-            found = read(self._replies.head, self.number)
+        read, feed = self._setup.read_reply, self.replies
+        while read is not None and feed.left and self._has_room(room):
+            found = read(feed.head, self.number)
             if isinstance(found, Out):
-                self._out.append(found)
+                self._batch.out.append(found)
             elif found is None:
                 self.odd_replies += 1
-            elif not self._step(*found, now):
+            elif self._batch.step(*found, now) is None:
                 return
-            self._replies.step()
+            feed.step()
+            self.handled += 1
+
+    def _process_orders(self, now: int, room: int) -> None:
+        desk = self.orders
+        while desk.feed.left and self._has_room(room):
+            found = desk.take(now)
+            if isinstance(found, Order):
+                before = self._batch.instances.get(found.process_uuid)
+                step = self._batch.step(found.process_uuid, found, now)
+                if step is None:
+                    return
+                found = desk.outcome(found, before, step, now)
+            if found is not None:
+                self._batch.out.append(found)
+            desk.feed.step()
             self.handled += 1
 
     def _process_record(self, record: Record, now: int) -> bool:
         """Handles one record; False when it has to wait where it is."""
         found = self._setup.read(record, self.number, self)
         if not isinstance(found, Arrived):
-            self.halt = found if isinstance(found, Halt) else None
+            self._batch.halt = found if isinstance(found, Halt) else None
             if isinstance(found, Out):
-                self._out.append(found)
+                self._batch.out.append(found)
                 self.dead_letters += 1
             self.ignored += found is None
             return self.halt is None
@@ -192,56 +224,20 @@ class Partition:
         if self._is_full(uuid, routed.route):
             self.blocked = uuid
             return False
-        if not self._step(uuid, found, now):
+        if self._batch.step(uuid, found, now) is None:
             return False
         self._seen[source] = mark
         return True
 
-    def _step(self, uuid: str, input: engine.Input, now: int) -> bool:
-        """Runs an input, then what of the backlog follows from it; False when it must not count."""
-        drained = 0
-        while True:
-            step = self._advance(uuid, input, now)
-            if step.halt is not None:
-                self.halt = step.halt
-                return drained > 0
-            self._absorb(uuid, step)
-            entry = self._overlay.entry(uuid, step.take) if step.take is not None else None
-            if entry is None or (drained >= DRAIN_LIMIT and step.take is Take.FIRST):
-                return True  # a backlog that is left is a due entry: it goes on in the next batch
-            input = Waiting(entry)
-            drained += 1
-
-    def _advance(self, uuid: str, input: engine.Input, now: int) -> Step:
-        setup = self._setup
-        if setup.guard is not None:
-            setup.guard.begin()
-        return engine.step(
-            setup.callbacks,
-            self._overlay.get(uuid),
-            input,
-            now,
-            setup.coder,
-            setup.max_state_bytes,
-        )
-
-    def _absorb(self, uuid: str, step: Step) -> None:
-        self._overlay.put(uuid, step)
-        self.counts[step.outcome] += 1
-        for command in step.commands:
-            headers = command.headers + self._reply_headers
-            self._out.append(Out(command.topic, command.key, command.value, headers))
-            self.size += len(command.value)
-
     def rest(self, now: int) -> None:
         """Nothing to do: instances that nothing has touched for long leave memory."""
-        self._overlay.drop_idle(now)
+        self._batch.instances.drop_idle(now)
 
     # A full backlog
 
     def _is_full(self, uuid: str, route: str) -> bool:
         limit = self._setup.backlog_limit
-        return self._overlay.waiting(uuid, route) >= limit
+        return self._batch.instances.waiting(uuid, route) >= limit
 
     def _unblock(self) -> None:
         if self.blocked and not self._is_full(self.blocked, ""):
@@ -252,46 +248,50 @@ class Partition:
     @property
     def touched(self) -> bool:
         """Whether there is anything to commit."""
-        taken = self._queue.taken or self._replies.taken
-        return bool(taken or self._overlay.touched or self._hints)
+        taken = self._queue.taken or self.replies.taken or self.orders.feed.taken
+        return bool(taken or self._batch.instances.touched or self._agenda.worked)
 
     def stage(self, generation: int) -> Share:
         """Encodes all that happened since the last commit."""
         names, number = self._setup.names, self.number
-        self._changes = changes = self._overlay.changes()
-        seen, replies = self._seen, self._replies.position
-        position = Position(self._queue.position, generation, seen, replies, self.run)
+        self._changes = changes = self._batch.instances.changes()
+        position = Position(
+            source=self._queue.position,
+            generation=generation,
+            seen=self._seen,
+            replies=self.replies.following,
+            orders=self.orders.feed.following,
+            paused=self.orders.paused,
+            run=self.run,
+        )
         record = following(self.checkpoint.last, position, self._setup)
         outs = [Out(names.changelog, key, value, (), number) for key, value in changes.items()]
-        return Share(self, names.changelog, record, self._out, outs)
+        return Share(self, names.changelog, record, self._batch.out, outs)
 
     def acknowledged(self, record: CommitRecord, offset: int) -> None:
         """The transaction is committed: store, checkpoint and cache follow."""
         now = self._setup.clock.now()
         self.checkpoint = Checkpoint(offset + 1, record, now)
-        # A hint that was worked on goes, unless the instance calls for the very same one again.
-        local = {**self._hints, **with_due(self._changes)}
+        local = self._agenda.local(self._changes)
         try:
             self.store.write(local, dump_checkpoint(self.checkpoint))
             if len(local) > len(self._changes):
-                written = [key for key, value in local.items() if value == b""]
-                self._clocked.committed(written)
-                self._timed.committed(written)
+                self._agenda.committed(local)
         except StoreCorrupt as error:
             self.damaged = str(error)  # the changelog has it all
-        self._overlay.publish(self._changes, now)
+        self._batch.instances.publish(self._changes, now)
         self._queue.commit()
-        self._replies.commit()
-        self.position, self.replies = record.source, record.replies
+        self.replies.commit()
+        self.orders.commit()
+        self.position = record.source
         halt = self.halt
         self._forget()
-        self.halt = halt
+        self._batch.halt = halt
 
     def rollback(self) -> None:
         """Nothing since the last commit counts: it will be handled again."""
         self._forget()
         try:
-            self._clocked.again()
-            self._timed.again()
+            self._agenda.again()
         except StoreCorrupt as error:
             self.damaged = str(error)

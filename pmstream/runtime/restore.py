@@ -10,7 +10,7 @@ from enum import StrEnum
 from pmstream.errors import Stopped
 from pmstream.runtime.changelog import Checkpoint, dump_checkpoint, fold, load_checkpoint
 from pmstream.runtime.clock import Clock
-from pmstream.runtime.log import Committed, Consumer, Log, Record, TopicPartition
+from pmstream.runtime.log import Committed, Consumer, Log, Record, TopicInfo, TopicPartition
 from pmstream.runtime.log_errors import OffsetPending
 from pmstream.runtime.setup import Direct
 from pmstream.runtime.store import Store
@@ -30,6 +30,14 @@ def other_count(inbox: str, partitions: int, number: int, written: int) -> str:
         f"when there were {written}: the count is fixed for life, because processes would be "
         "looked for where their state is not; make both topics anew with the old count from a "
         "backup, or delete them and the groups to start over"
+    )
+
+
+def feed_mismatch(twin: TopicInfo, feed: TopicInfo) -> str:
+    """The sentence for replies or orders with another partition count than the inbox."""
+    return (
+        f"{twin.name} has {twin.partitions} partitions but {feed.name} has {feed.partitions}: they "
+        f"must be equal; delete {feed.name} and make it anew"
     )
 
 

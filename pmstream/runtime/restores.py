@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from pmstream.errors import ConfigurationError, Stopped
 from pmstream.runtime.clock import Clock
+from pmstream.runtime.feed import Ends
 from pmstream.runtime.log import Consumer, Log, Reader, Record, TopicPartition
 from pmstream.runtime.log_errors import Again, PositionLost
 from pmstream.runtime.partition import Partition
@@ -229,16 +230,17 @@ class Restores:
         self._free_previous(restore)
         return True
 
-    def _ends(self, source: TopicPartition) -> tuple[int, int] | None:
-        """Ends of inbox and replies: what stands before them comes before any deadline."""
-        inbox, replies = self._log.end(source, stable=False), 0
+    def _ends(self, source: TopicPartition) -> Ends | None:
+        """Ends of its topics: what stands before them comes before any deadline."""
+        names, number = self._setup.names, source.partition
+        places = [source, TopicPartition(names.orders, number)]
         if self._setup.read_reply is not None:
-            there = TopicPartition(self._setup.names.replies, source.partition)
-            end = self._log.end(there, stable=False)
-            if end is None:
-                return None
-            replies = end
-        return None if inbox is None else (inbox, replies)
+            places.append(TopicPartition(names.replies, number))
+        ends = [self._log.end(each, stable=False) for each in places]
+        inbox, orders, replies = (*ends, 0)[:3]
+        if inbox is None or orders is None or replies is None:
+            return None
+        return Ends(inbox=inbox, replies=replies, orders=orders)
 
     def _free_previous(self, restore: Restore) -> None:
         """Ends what a dead previous owner may have open in command topics (protocol §4 b)."""

@@ -26,6 +26,7 @@ from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.observer import Observer
 from pmstream.runtime.overlay import Room
 from pmstream.runtime.replies import reply_reader
+from pmstream.runtime.restore import feed_mismatch
 from pmstream.runtime.restores import Place, Told
 from pmstream.runtime.router import RouterStage
 from pmstream.runtime.setup import Direct, Setup
@@ -107,7 +108,7 @@ def _needed(topics: dict[str, TopicInfo], names: Names, *wanted: str) -> None:
 
 def _instances_topics(app: App, names: Names) -> list[str]:
     manager = app.manager(names.process_manager)
-    own = [manager.keyed or names.inbox, names.changelog, names.dead_letters]
+    own = [manager.keyed or names.inbox, names.changelog, names.orders, names.dead_letters]
     if manager.dispatch == CONFIRM:
         own.append(names.replies)
     return [*own, *app.commands]
@@ -216,12 +217,6 @@ def _place(
     input: str,
 ) -> Place:
     inbox, changelog = topics[input], topics[names.changelog]
-    replies = topics.get(names.replies)
-    if replies is not None and replies.partitions != inbox.partitions:
-        raise ConfigurationError(
-            f"{inbox.name} has {inbox.partitions} partitions but {replies.name} has "
-            f"{replies.partitions}: they must be equal; delete {replies.name} and make it anew"
-        )
     if inbox.partitions != changelog.partitions:
         raise ConfigurationError(
             f"{inbox.name} has {inbox.partitions} partitions but {changelog.name} has "
@@ -229,6 +224,10 @@ def _place(
             "wrongly, or repartition offline; a source topic of direct mode that grew: leave "
             "`keyed` out and give the process manager a new name"
         )
+    for topic in (names.replies, names.orders):
+        feed = topics.get(topic)
+        if feed is not None and feed.partitions != inbox.partitions:
+            raise ConfigurationError(feed_mismatch(inbox, feed))
     retention = log.config(changelog.name).get("delete.retention.ms", "86400000")
     return Place(
         directory=settings.state_dir / names.app / names.process_manager / name,

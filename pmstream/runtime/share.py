@@ -21,13 +21,15 @@ class Owner(Protocol):
         """The transaction is committed; its commit record stands at `offset`."""
 
 
-class Position(Struct, frozen=True):
+class Position(Struct, frozen=True, kw_only=True):
     """How far a transaction takes a partition; see `CommitRecord`."""
 
     source: int
     generation: int
     seen: Seen
     replies: int
+    orders: int
+    paused: bool
     run: int
 
 
@@ -43,6 +45,8 @@ def following(last: CommitRecord | None, position: Position, setup: Setup) -> Co
         time=setup.clock.now(),
         seen=position.seen,
         replies=position.replies,
+        orders=position.orders,
+        paused=position.paused,
         source_id=setup.source_id,
         run=position.run,
     )

@@ -23,6 +23,8 @@ class Condition(StrEnum):
     RUNNING = "running"
     BLOCKED = "blocked"
     """A full backlog holds it back: events wait, due entries and replies go on."""
+    PAUSED = "paused"
+    """An operator lets it take orders only."""
     REFUSED = "refused"
     """This code may not go on with its state."""
 

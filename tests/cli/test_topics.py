@@ -27,6 +27,7 @@ def test_ensure_makes_ours_and_says_so(pmstream: Pmstream, log: MemoryLog) -> No
     assert result.stdout.splitlines() == [
         "+ bank.transfer-money.inbox (3 partitions)",
         "+ bank.transfer-money.changelog (3 partitions)",
+        "+ bank.transfer-money.orders (3 partitions)",
         "+ bank.transfer-money.dead-letters (3 partitions)",
         "+ transfer-money starts in bank.transfers at origin",
         "+ transfer-money starts in bank.accounts at origin",
@@ -98,6 +99,7 @@ def test_check_tells_what_is_missing(pmstream: Pmstream, log: MemoryLog) -> None
     assert found == [
         ("missing", INBOX),
         ("missing", CHANGELOG),
+        ("missing", "bank.transfer-money.orders"),
         ("missing", "bank.transfer-money.dead-letters"),
         ("no-start", "bank.transfers"),
         ("no-start", "bank.accounts"),

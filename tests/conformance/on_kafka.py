@@ -7,6 +7,7 @@ from typing import Any
 from pmstream.app import Names
 from pmstream.operate.wait import Verdict, handled
 from pmstream.runtime.clock import SystemClock
+from pmstream.runtime.follow import Follower
 from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.kafka import KafkaLog
 from pmstream.runtime.log import Log, TopicPartition
@@ -61,10 +62,12 @@ class OnKafka(Running):
     def _unhandled(self, ends: dict[TopicPartition, int | None]) -> str:
         for manager, worker in ((key[0], worker) for key, worker in self._workers.items()):
             stage = worker.stage
-            if isinstance(stage, InstancesStage) and stage._replies is not None:
+            replies = Names(self._app.name, manager).replies
+            follower = _follower(worker, replies)
+            if follower is not None and isinstance(stage, InstancesStage):
                 for part in stage.partitions:
-                    place = TopicPartition(Names(self._app.name, manager).replies, part.number)
-                    if (stage._replies.position(part.number) or 0) < (ends[place] or 0):
+                    place = TopicPartition(replies, part.number)
+                    if (follower.position(part.number) or 0) < (ends[place] or 0):
                         return f"{manager} is not at the end of {place}"
         managers = list(self._app.process_managers)
         for place in self._places(*self._app.events):
@@ -76,6 +79,11 @@ class OnKafka(Running):
         return ""
 
 
+def _follower(worker: Worker, topic: str) -> Follower | None:
+    stage = worker.stage
+    return stage._feeds._followers.get(topic) if isinstance(stage, InstancesStage) else None
+
+
 def _at_hand(worker: Worker) -> str:
     load = worker.stage.load()
     if worker._consumer.membership() is None or load.busy:
@@ -85,6 +93,6 @@ def _at_hand(worker: Worker) -> str:
     if load.due_in_ms is not None and load.due_in_ms <= 0:
         return "has something due"
     for part in worker.stage.partitions if isinstance(worker.stage, InstancesStage) else ():
-        if not (part.inbox_live and part.replies_live) or part._replies.left:
+        if not (part.inbox_live and part.replies.is_answered):
             return "is not caught up"  # nothing comes due before that
     return ""

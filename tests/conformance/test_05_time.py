@@ -143,7 +143,7 @@ def test_an_idle_process_leaves_memory_and_comes_back_from_the_store(play: Play)
     stage: Any = run._workers["pm", "instances"].stage
 
     def in_memory() -> int:
-        return sum(part._overlay.cached for part in stage.partitions)
+        return sum(part._batch.instances.cached for part in stage.partitions)
 
     run.produce(Opened("a", 1))
     run.settle()

@@ -236,7 +236,7 @@ def test_f52_m_an_unknown_outcome_drops_what_is_cached(
     small.start_all()
     small.turn(12)
     before = partitions_of(small)
-    assert any(part._overlay._cache for part in before)
+    assert any(part._batch.instances._cache for part in before)
     injected = log.inject("commit", OutcomeUnknown("?"), after=after, who=small.workers["w-0"]._id)
     small.settle(lambda: injected.hits == 1)
     assert not set(map(id, before)) & set(map(id, partitions_of(small)))

@@ -122,7 +122,8 @@ def test_f18_k_the_coordinator_is_away_in_mid_commit(make: Make, kafka: Cluster,
 def finish_with_restarts(world: KafkaWorld) -> None:
     """As a supervisor does: a member that the broker took for two is started anew.
 
-    Away for longer than a session, a coordinator may answer the first of two requests to join late.
+    Away for longer than a session, or killed and back, a coordinator may answer the first of two
+    requests to join late.
     """
     while True:
         try:
@@ -154,7 +155,7 @@ class TestLong:
         world.start(INSTANCES, "w-0", probe)
         world.settle(lambda: bool(killed))
         killed[0].join()
-        world.finish(10)
+        finish_with_restarts(world)
 
 
 def positions(world: KafkaWorld) -> list[int]:

@@ -56,7 +56,7 @@ def test_f27_m_damage_found_by_any_call_is_rebuilt(
             raise StoreCorrupt("store is damaged: a test")
         return original(store, *arguments)
 
-    part._overlay._cache.clear()
+    part._batch.instances._cache.clear()
     monkeypatch.setattr(Store, call, failing)
     world.manager.retry_delay = 1
     if call == "flush":

@@ -19,6 +19,9 @@ def heal(world: World) -> None:
     world.manager.healed = True
 
 
+FULL = "the backlog of process a is full"
+
+
 def test_f28_m_a_paused_partition_that_comes_back_runs_at_its_position(
     tmp_path: Path, clock: VirtualClock, log: MemoryLog
 ) -> None:
@@ -31,7 +34,7 @@ def test_f28_m_a_paused_partition_that_comes_back_runs_at_its_position(
     world.count("b", range(3))
     for _ in range(4):
         blocked = len(world.told)
-        world.settle(lambda since=blocked: ("blocked", "a") in told_since(world, since))  # type: ignore[misc]
+        world.settle(lambda since=blocked: ("blocked", FULL) in told_since(world, since))  # type: ignore[misc]
         log.rebalance(world.names.group(INSTANCES), rotate=True)
     heal(world)
     clock.advance(60)

@@ -232,9 +232,9 @@ def test_f36_m_expired_positions_come_back_from_the_commit_record(
 def test_f24_m_partitions_that_were_added_are_refused_with_the_numbers(
     world: World, log: MemoryLog
 ) -> None:
-    """To inbox and changelog alike: only the commit records know."""
+    """To all its topics alike: only the commit records know."""
     world.workers.pop("w-0").close()
-    for topic in (world.names.inbox, world.names.changelog):
+    for topic in (world.names.inbox, world.names.changelog, world.names.orders):
         log.add_partitions(topic, 5)
     world.start(INSTANCES, "w-0")
     with pytest.raises(ConfigurationError, match=r"has 5 partitions.*when there were 3"):

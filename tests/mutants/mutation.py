@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 COMMIT, WORKER = "pmstream/runtime/commit.py", "pmstream/runtime/worker.py"
+AGENDA, DESK = "pmstream/runtime/agenda.py", "pmstream/runtime/desk.py"
 PARTITION, STAGE = "pmstream/runtime/partition.py", "pmstream/runtime/instances.py"
 RESTORE, CHANGELOG = "pmstream/runtime/restore.py", "pmstream/runtime/changelog.py"
 SHARE = "pmstream/runtime/share.py"

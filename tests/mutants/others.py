@@ -5,6 +5,7 @@ next `begin` is a wrong call, whose outcome is unknown, and every position is re
 """
 
 from tests.mutants.mutation import (
+    AGENDA,
     CHANGELOG,
     COMMIT,
     PARTITION,
@@ -83,9 +84,9 @@ OTHERS = (
         "a hint that was worked on and called for anew in the same batch must stay",
         (
             Edit(
-                PARTITION,
-                "local = {**self._hints, **with_due(self._changes)}",
-                "local = {**with_due(self._changes), **self._hints}",
+                AGENDA,
+                "return {**self._done, **with_due(changes)}",
+                "return {**with_due(changes), **self._done}",
             ),
         ),
     ),
@@ -107,7 +108,8 @@ OTHERS = (
             Edit(
                 PARTITION,
                 'again."""\n        self._forget()\n',
-                'again."""\n        self._overlay.publish(self._overlay.changes())\n'
+                'again."""\n'
+                "        self._batch.instances.publish(self._batch.instances.changes(), 0)\n"
                 "        self._forget()\n",
             ),
         ),

@@ -1,6 +1,6 @@
 """Bugs of time and replies: timers that fire wrongly, replies that are lost or read for ever."""
 
-from tests.mutants.mutation import CHANGELOG, PARTITION, SHARE, Edit, Mutation
+from tests.mutants.mutation import CHANGELOG, DESK, PARTITION, SHARE, Edit, Mutation
 
 ENGINE = "pmstream/core/engine.py"
 
@@ -47,6 +47,21 @@ TIME = (
     Mutation(
         "replies of an aborted batch are done with",
         "§2.5: what was taken counts after the acknowledgement only",
-        (Edit(PARTITION, "        self._replies.back()\n", ""),),
+        (Edit(PARTITION, "        self.replies.back()\n", ""),),
+    ),
+    Mutation(
+        "orders have no position",
+        "I2: the commit record holds how far the orders are read",
+        (Edit(SHARE, "orders=position.orders,", "orders=0,"),),
+    ),
+    Mutation(
+        "orders of an aborted batch are done with",
+        "§2.5: what was taken counts after the acknowledgement only",
+        (Edit(DESK, "        self.feed.back()\n", ""),),
+    ),
+    Mutation(
+        "a pause that was aborted stays",
+        "§2.5: what was taken counts after the acknowledgement only",
+        (Edit(DESK, "        self.paused = self._was_paused\n", ""),),
     ),
 )

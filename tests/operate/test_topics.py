@@ -10,7 +10,7 @@ from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from tests.operate.kit import COMMANDS, NAMES, SETTINGS, SOURCES, bank, make, write
 
-OURS = [NAMES.inbox, NAMES.changelog, NAMES.dead_letters]
+OURS = [NAMES.inbox, NAMES.changelog, NAMES.orders, NAMES.dead_letters]
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def test_what_the_runtime_rests_on_is_set(log: MemoryLog) -> None:
     assert changelog["min.cleanable.dirty.ratio"] == "0.2"
     assert changelog["segment.ms"] == "86400000"
     assert changelog["delete.retention.ms"] == "604800000"
+    assert log.config(NAMES.orders)["retention.ms"] == "2592000000"
     assert log.config(NAMES.dead_letters)["retention.ms"] == "2592000000"
 
 

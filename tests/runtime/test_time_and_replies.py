@@ -146,7 +146,7 @@ def test_replies_are_read_on_after_a_kill(make: Make, wiped: bool) -> None:
     assert world.counts("a") == [(1, 1), (2, 2)]
     stage: Any = next(iter(set(world.workers) - {"router-0"}))
     parts = world.workers[stage].stage.partitions  # type: ignore[attr-defined]
-    assert sum(part.replies for part in parts) == len(world.read(world.names.replies))
+    assert sum(part.replies.position for part in parts) == len(world.read(world.names.replies))
 
 
 def test_a_reply_in_another_partition_is_passed_on(make: Make) -> None:
@@ -215,11 +215,11 @@ def test_instances_that_nothing_touches_leave_memory_and_not_the_store(
     world = make(idle_timeout=60)
     world.count("a", [1])
     world.settle(asked(world, 1))
-    cached = sum(part._overlay.cached for part in world.stage.partitions)
+    cached = sum(part._batch.instances.cached for part in world.stage.partitions)
 
     clock.advance(61)
     world.turn(5)
-    left = sum(part._overlay.cached for part in world.stage.partitions)
+    left = sum(part._batch.instances.cached for part in world.stage.partitions)
     world.count("a", [2])
     world.settle(asked(world, 2))
 

@@ -156,6 +156,7 @@ class World:
                 TopicSpec(self.target, 2),
                 TopicSpec(names.inbox, self.partitions, size),
                 TopicSpec(names.changelog, self.partitions, {"cleanup.policy": "compact", **size}),
+                TopicSpec(names.orders, self.partitions, size),
                 TopicSpec(names.dead_letters, 1),
             ]
         )

@@ -96,6 +96,7 @@ class Cluster:
                 TopicSpec(COMMANDS, 2),
                 TopicSpec(names.inbox, shape.inbox),
                 TopicSpec(names.changelog, shape.inbox, retention),
+                TopicSpec(names.orders, shape.inbox),
                 TopicSpec(names.dead_letters, 1),
                 TopicSpec(names.replies, shape.inbox),
             ]

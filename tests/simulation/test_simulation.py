@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pmstream.runtime import partition, restores, roles
+from pmstream.runtime import batch, restores, roles
 from tests.simulation import schedule
 from tests.simulation.author import make_codec
 
@@ -30,7 +30,7 @@ REGRESSIONS = [
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restores and drains in many small pieces; schemas are read once."""
     monkeypatch.setattr(restores, "CHUNK_RECORDS", 2)
-    monkeypatch.setattr(partition, "DRAIN_LIMIT", 2)
+    monkeypatch.setattr(batch, "DRAIN_LIMIT", 2)
     monkeypatch.setattr(roles, "Codec", make_codec)
 
 

@@ -48,6 +48,7 @@ NEEDED: dict[Role, tuple[str, ...]] = {
     Role.INBOX: ("delete", *_ASKS, "read", "write"),
     Role.CHANGELOG: (*_ASKS, "read", "write"),
     Role.REPLIES: (*_ASKS, "read"),
+    Role.ORDERS: (*_ASKS, "read", "write"),
     Role.DEAD_LETTERS: (*_ASKS, "write"),
 }
 """What `pmstream run` does with each kind of topic; `delete` is of records, the inbox's purge."""

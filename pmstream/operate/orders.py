@@ -1,0 +1,184 @@
+"""Gives operators' orders, waits for what becomes of them, and reads the audit.
+
+Rule: an order is written once and obeyed by the owner; who waits for its outcome only looks.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from msgspec import Struct
+
+from pmstream.app import Names
+from pmstream.core.orders import Order, Verb
+from pmstream.core.routing import check_uuid
+from pmstream.errors import ConfigurationError, InvalidRoute, Unreachable
+from pmstream.operate.bounds import bounds
+from pmstream.operate.reading import read_once
+from pmstream.runtime.clock import Clock
+from pmstream.runtime.log import Log, TopicPartition
+from pmstream.runtime.log_errors import Again
+from pmstream.runtime.murmur2 import murmur2_partition
+from pmstream.runtime.orders import MAX_TEXT, OrderOutcome, order_record, read_outcome
+
+WRITE_SECONDS = 30.0
+"""Until orders that no broker takes are an error."""
+
+_LOOK_SECONDS = 0.1
+
+
+class Given(Struct, frozen=True):
+    """An order that was written, and where: partition and offset."""
+
+    order: Order
+    where: TopicPartition
+    offset: int
+
+
+def make(
+    verb: Verb,
+    process_uuids: Iterable[str],
+    arguments: Mapping[str, Any],
+    who: str,
+    why: str,
+    now: int,
+) -> list[Order]:
+    """One order for each process.
+
+    Args:
+        verb: what is ordered.
+        process_uuids: of the instances.
+        arguments: see `Verb`.
+        who: orders it.
+        why: for the audit.
+        now: milliseconds since the epoch.
+
+    Raises:
+        ConfigurationError: an id names no process, or a text is too long.
+    """
+    if max(len(who), len(why)) > MAX_TEXT:
+        raise ConfigurationError(f"who and why may have {MAX_TEXT} characters each")
+    try:
+        uuids = [check_uuid(each) for each in process_uuids]
+    except InvalidRoute as error:
+        raise ConfigurationError(str(error)) from None
+    return [
+        Order(
+            id=str(uuid4()),
+            verb=verb,
+            process_uuid=each,
+            arguments=arguments,
+            who=who,
+            why=why,
+            time=now,
+        )
+        for each in uuids
+    ]
+
+
+def give(log: Log, names: Names, orders: Sequence[Order]) -> list[Given]:
+    """Writes orders to instances, each into its partition.
+
+    Raises:
+        ConfigurationError: there is no orders topic.
+        Unreachable: the cluster did not take them; some may have been.
+        Refused, Unavailable: the cluster.
+    """
+    count = _partitions(log, names)
+    return _write(
+        log,
+        names,
+        [(each, murmur2_partition(each.process_uuid.encode(), count)) for each in orders],
+    )
+
+
+def give_all(log: Log, names: Names, verb: Verb, who: str, why: str, now: int) -> list[Given]:
+    """Writes an order to every partition (pause, resume). Raises as `give`."""
+    orders = [
+        (Order(id=str(uuid4()), verb=verb, who=who, why=why, time=now), number)
+        for number in range(_partitions(log, names))
+    ]
+    return _write(log, names, orders)
+
+
+def _partitions(log: Log, names: Names) -> int:
+    info = log.topics().get(names.orders)
+    if info is None:
+        raise ConfigurationError(
+            f"there is no topic {names.orders}: correct the names of app and process manager, "
+            "or run `pmstream topics ensure`"
+        )
+    return info.partitions
+
+
+def _write(log: Log, names: Names, orders: Sequence[tuple[Order, int]]) -> list[Given]:
+    writer, given = log.writer(), {}
+    for order, number in orders:
+        out = order_record(names.orders, order, number)
+        place = TopicPartition(names.orders, number)
+
+        def delivered(offset: int, order: Order = order, place: TopicPartition = place) -> None:
+            given[order.id] = Given(order, place, offset)
+
+        writer.produce(out.topic, out.value, out.key, out.headers, out.partition, delivered)
+    try:
+        writer.flush(WRITE_SECONDS)
+    except Again as error:
+        raise Unreachable(
+            f"{len(given)} of {len(orders)} orders were taken in {WRITE_SECONDS:.0f} s: {error}"
+        ) from error
+    return [given[order.id] for order, _ in orders]
+
+
+def outcomes(
+    log: Log, given: Sequence[Given], clock: Clock, timeout: float
+) -> Iterator[tuple[Given, OrderOutcome | None]]:
+    """What becomes of orders, as it comes.
+
+    Args:
+        log: the cluster.
+        given: the orders.
+        clock: for the timeout.
+        timeout: seconds; what has no outcome then is told last, with None: it stays valid, and
+            its outcome will stand in the audit.
+    """
+    waiting = {each.order.id: each for each in given}
+    starts: dict[TopicPartition, int] = {}
+    for each in given:
+        starts[each.where] = min(each.offset, starts.get(each.where, each.offset))
+    reader, until = log.reader(), clock.monotonic() + timeout
+    try:
+        reader.assign(starts)
+        while waiting and clock.monotonic() < until:
+            for record in reader.read(1_000, _LOOK_SECONDS):
+                outcome = read_outcome(record)
+                found = waiting.pop(outcome.order.id, None) if outcome is not None else None
+                if found is not None:
+                    yield found, outcome
+    finally:
+        reader.close()
+    for each in waiting.values():
+        yield each, None
+
+
+def audit(log: Log, names: Names, process_uuid: str | None = None) -> list[OrderOutcome]:
+    """What became of all orders, in the order of their time: of one process, or of all.
+
+    Raises:
+        ConfigurationError: there is no orders topic.
+        Unreachable, Unavailable: the cluster.
+    """
+    count = _partitions(log, names)
+    places = bounds(log, log.topics()[names.orders])
+    if process_uuid is not None:
+        number = murmur2_partition(process_uuid.encode(), count)
+        only = TopicPartition(names.orders, number)
+        places = {only: places[only]}
+    found = [
+        outcome
+        for records in read_once(log, places)
+        for record in records
+        if (outcome := read_outcome(record)) is not None
+        and process_uuid in (None, outcome.order.process_uuid)
+    ]
+    return sorted(found, key=lambda each: each.time)
