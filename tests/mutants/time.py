@@ -11,8 +11,8 @@ TIME = (
         (
             Edit(
                 ENGINE,
-                "if timer is None or timer.queued or timer.due > now:",
-                "if timer is None or timer.queued:",
+                "if timer is not None and timer.due <= now:",
+                "if timer is not None:",
             ),
         ),
     ),

@@ -19,6 +19,7 @@ MORE = {
     Role.INBOX: {"Create"},
     Role.CHANGELOG: {"Create"},
     Role.REPLIES: {"Create"},
+    Role.ORDERS: {"Create"},
     Role.DEAD_LETTERS: {"Create", "Read"},
 }
 """Beside what a worker needs: `topics ensure` makes them, an operator reads dead letters."""
