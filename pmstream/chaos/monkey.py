@@ -78,7 +78,9 @@ class Monkey:
             "broker-kill": lambda: self._broker(
                 "broker-kill", self._brokers.kill, self._brokers.session_seconds
             ),
-            "broker-stop": lambda: self._broker("broker-stop", self._brokers.stop),
+            "broker-stop": lambda: self._broker(
+                "broker-stop", self._brokers.stop, self._brokers.session_seconds
+            ),
             "broker-freeze": lambda: self._broker("broker-freeze", self._brokers.freeze),
         }
         for kind in FREEZES:

@@ -16,10 +16,13 @@ _DISK_MEGABYTES = 64
 BROKER_SESSION_SECONDS = 9.0
 """After which the controller knows a broker as dead: Kafka's default. Freezes are shorter.
 
-The only broker of a cluster stays away for longer once it is killed. Came it back earlier, its
-partitions would lose their leader under the eyes of its transaction coordinator, which then takes
-them for deleted and completes transactions without their markers (docs/architecture.md).
+The only broker of a cluster stays away for longer once it is killed or stopped. Came it back
+earlier, its partitions would lose their leader under the eyes of its transaction coordinator, which
+then takes them for deleted and completes transactions without their markers (docs/architecture.md).
 """
+
+ALONE = {"controlled.shutdown.enable": "false"}
+"""Of the only broker of a cluster: a shutdown in order takes the leaders away while it runs on."""
 
 
 class Brokers:
@@ -41,7 +44,7 @@ class Brokers:
 
     @property
     def session_seconds(self) -> float:
-        """How long a killed one has to stay away at least, see BROKER_SESSION_SECONDS."""
+        """How long one that ended has to stay away at least, see BROKER_SESSION_SECONDS."""
         return BROKER_SESSION_SECONDS if self.size == 1 else 0.0
 
     @property

@@ -16,7 +16,7 @@ from pmstream.chaos.counter import app
 from pmstream.chaos.fleet import NAMES, ROUTERS, Fleet
 from pmstream.chaos.load import Loader
 from pmstream.chaos.monkey import SESSION_SECONDS, TRANSACTION_SECONDS
-from pmstream.chaos.outages import BROKER_SESSION_SECONDS, Brokers
+from pmstream.chaos.outages import ALONE, BROKER_SESSION_SECONDS, Brokers
 from pmstream.chaos.proxy import Proxy
 from pmstream.chaos.watch import Watch
 from pmstream.config import Settings
@@ -86,7 +86,10 @@ def staged(
             plan.brokers,
             directory / "kafka",
             hidden,
-            {"broker.session.timeout.ms": str(int(BROKER_SESSION_SECONDS * 1000))},
+            {
+                "broker.session.timeout.ms": str(int(BROKER_SESSION_SECONDS * 1000)),
+                **(ALONE if plan.brokers == 1 else {}),
+            },
             progress=say,
             advertised=told,
             controller_apart=plan.brokers == 1,
