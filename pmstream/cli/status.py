@@ -75,6 +75,7 @@ def _column(fares: Fares) -> dict[str, Any]:
         column["instances"] = fares.roll.instances
         conditions = fares.roll.conditions
         column |= {name: conditions.get(each, 0) for name, each in _SHOWN.items()}
+        column["paused partitions"] = len(fares.roll.paused)
         column |= {"inputs in backlogs": fares.roll.backlog, "overdue": fares.roll.overdue}
     count = fares.dead_letters.count
     column["dead letters"] = f"{count} or more" if count >= MOST_DEAD_LETTERS else count

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from pmstream.core.lifecycle import Condition
 from pmstream.operate.roll import Roll
-from pmstream.operate.status import MOST_DEAD_LETTERS, Fares, Group
+from pmstream.operate.status import INSTANCES, MOST_DEAD_LETTERS, Fares, Group
 
 APP = "APP"
 """Stands in commands for what the command line calls the app."""
@@ -57,8 +57,9 @@ def _of_one(app: str, fares: Fares) -> Iterator[_Ranked]:
     if fares.missing:
         yield 0, (f"there is no topic {', '.join(fares.missing)}", f"topics check {APP}")
         return
+    paused = fares.roll.paused if fares.roll is not None else ()
     for group in fares.groups:
-        yield from _of_group(group)
+        yield from _of_group(group, paused if group.role == INSTANCES else ())
     if fares.roll is not None:
         yield from _of_roll(name, fares.roll)
     letters = fares.dead_letters
@@ -73,7 +74,7 @@ def _of_one(app: str, fares: Fares) -> Iterator[_Ranked]:
         )
 
 
-def _of_group(group: Group) -> Iterator[_Ranked]:
+def _of_group(group: Group, paused: Sequence[int]) -> Iterator[_Ranked]:
     role = group.role
     if group.without_position:
         topics = ", ".join(group.without_position)
@@ -84,12 +85,16 @@ def _of_group(group: Group) -> Iterator[_Ranked]:
     if group.pinned:
         places = _named([f"{each.place.topic}-{each.place.partition}" for each in group.pinned])
         yield 3, (f"an open transaction hides the end of {places}", f"doctor {APP}")
-    if group.standing and group.members:
-        places = _named([f"{each.place.topic}-{each.place.partition}" for each in group.standing])
+    standing = [each for each in group.standing if each.place.partition not in paused]
+    if standing and group.members:
+        places = _named([f"{each.place.topic}-{each.place.partition}" for each in standing])
         yield 5, (f"records wait and nothing moves in {places}", f"doctor {APP}")
 
 
 def _of_roll(name: str, roll: Roll) -> Iterator[_Ranked]:
+    if roll.paused:
+        what = f"an operator has paused {_count(len(roll.paused), 'partition')}"
+        yield 2, (what, f"resume {APP} {name}")
     if roll.full:
         what = f"the backlog of {_named(roll.full)} is full and holds its partition back"
         yield 4, (what, f"instances show {APP} {name} {shlex.quote(roll.full[0])}")
@@ -98,7 +103,8 @@ def _of_roll(name: str, roll: Roll) -> Iterator[_Ranked]:
         yield 4, (what, f"instances check {APP} {name}")
     parked = roll.conditions.get(Condition.PARKED, 0)
     if parked:
-        what = f"{_count(parked, 'instance')} parked: somebody has to decide"
+        verb = "is" if parked == 1 else "are"
+        what = f"{_count(parked, 'instance')} {verb} parked: somebody has to decide"
         yield 6, (what, f"instances list {APP} {name} --condition parked")
     if roll.overdue:
         what = (
@@ -114,7 +120,7 @@ def _of_roll(name: str, roll: Roll) -> Iterator[_Ranked]:
 
 
 def _count(number: int, thing: str) -> str:
-    return f"1 {thing} is" if number == 1 else f"{number} {thing}s are"
+    return f"1 {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _named(things: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ Rule: one pass, and of an instance that waits for nothing only its key is rememb
 
 from collections import Counter
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pmstream.app import Names
 from pmstream.core.instance import FormatError, Instance, load_instance
@@ -13,6 +13,7 @@ from pmstream.core.lifecycle import Condition, DueKind, coming, condition
 from pmstream.operate.bounds import bounds
 from pmstream.operate.changelog import partitions
 from pmstream.operate.reading import read_once
+from pmstream.runtime.changelog import COMMIT_KEY, load_commit
 from pmstream.runtime.log import Log
 from pmstream.runtime.store import INSTANCE
 
@@ -34,6 +35,7 @@ class Roll(Struct, frozen=True):
         late_ms: how late the latest of them is.
         full: process UUIDs whose backlog is full.
         unreadable: instances that a newer version wrote.
+        paused: partitions that an operator lets take orders only.
     """
 
     instances: int
@@ -44,6 +46,7 @@ class Roll(Struct, frozen=True):
     late_ms: int
     full: tuple[str, ...]
     unreadable: int
+    paused: tuple[int, ...] = ()
 
 
 class _Brief(Struct, frozen=True):
@@ -65,20 +68,25 @@ def roll(log: Log, names: Names, backlog_limit: int, now: int) -> Roll:
         now: milliseconds since the epoch.
 
     Raises:
+        ChangelogInvalid: a newer version wrote its commit records.
         ConfigurationError: there is no such changelog.
         Unreachable, Unavailable: the cluster.
     """
     partitions(log, names)
     found: dict[bytes, _Brief | None] = {}
+    paused: dict[int, bool] = {}
     for records in read_once(log, bounds(log, log.topics()[names.changelog])):
         for record in records:
+            if record.key == COMMIT_KEY:
+                paused[record.partition] = load_commit(record.value).paused
             if record.key is None or record.key[:1] != INSTANCE:
                 continue
             if record.value is None:
                 found.pop(record.key, None)
             else:
                 found[record.key] = _brief(record.value)
-    return _added(found, backlog_limit, now)
+    held = tuple(sorted(number for number, is_paused in paused.items() if is_paused))
+    return structs.replace(_added(found, backlog_limit, now), paused=held)
 
 
 def _brief(value: bytes) -> _Brief | None:

@@ -107,7 +107,7 @@ class _Look:
         wanted = {INSTANCES: [keyed or self._names.inbox]}
         if keyed is None:
             wanted = {ROUTER: list(app.events), **wanted}
-        others = [self._names.changelog, self._names.dead_letters]
+        others = [self._names.changelog, self._names.orders, self._names.dead_letters]
         others += [self._names.replies] if self._manager.dispatch == CONFIRM else []
         needed = [*(each for some in wanted.values() for each in some), *others]
         self._missing = tuple(each for each in needed if each not in topics)

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from pmstream.core.lifecycle import Condition
+from pmstream.core.orders import Verb
 from pmstream.operate.findings import Finding, findings
+from pmstream.operate.orders import give_all
 from pmstream.operate.status import LOOK_SECONDS, Fares, status
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
@@ -131,6 +133,23 @@ def test_an_overdue_timer_is_to_be_found_among_the_timers(
 
     assert [each.command for each in late] == ["timers list APP counter --due-before now"]
     world.close()
+
+
+def test_a_pause_is_told_and_what_waits_because_of_it_is_not(
+    world: World, clock: VirtualClock
+) -> None:
+    world.settle()
+    give_all(world.log, world.names, Verb.PAUSE, "me", "an incident", clock.now())
+    world.settle()
+    world.count("a", range(5))
+    world.turn(50)
+
+    fares = look(world)
+
+    assert group(fares, "instances").lag == 5
+    assert findings(APP_NAME, [fares]) == [
+        Finding("counter", "an operator has paused 3 partitions", "resume APP counter"),
+    ]
 
 
 def test_a_full_backlog_is_named_before_what_is_parked(world: World) -> None:

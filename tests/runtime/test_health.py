@@ -45,6 +45,11 @@ def test_a_partition_that_is_held_back_is_not_ready(condition: Condition, why: s
     assert asked.not_alive() == []
 
 
+def test_what_an_operator_has_paused_is_ready() -> None:
+    """Else a pause would hold up a roll-out; `pmstream status` and the metrics tell of it."""
+    assert health(worker(part(Condition.PAUSED, "an operator ordered it"))).not_ready() == []
+
+
 def test_who_restores_has_started_and_who_opens_a_store_has_not() -> None:
     assert health(worker(part(Condition.RESTORING))).not_started() == []
     assert health(worker(part(Condition.OPENING, "why"))).not_started() == [
