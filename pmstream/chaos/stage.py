@@ -86,10 +86,7 @@ def staged(
             plan.brokers,
             directory / "kafka",
             hidden,
-            {
-                "broker.session.timeout.ms": str(int(BROKER_SESSION_SECONDS * 1000)),
-                **(ALONE if plan.brokers == 1 else {}),
-            },
+            _broker_settings(plan.brokers),
             progress=say,
             advertised=told,
             controller_apart=plan.brokers == 1,
@@ -121,6 +118,11 @@ def staged(
         brokers = Brokers(cluster, plan.brokers)
         stack.callback(brokers.wait)
         yield Stage(log, proxy, brokers, fleet, loader, watch, codec, directory, say)
+
+
+def _broker_settings(brokers: int) -> dict[str, str]:
+    session = {"broker.session.timeout.ms": str(int(BROKER_SESSION_SECONDS * 1000))}
+    return {**session, **(ALONE if brokers == 1 else {})}
 
 
 def await_members(stage: Stage, workers: int) -> None:
