@@ -27,6 +27,7 @@ IO_PACKAGES = {
     "pydantic_settings",
     "rich",
     "rocksdict",
+    "rule_engine",
     "typer",
 }
 FOREIGN_NAMES = {

@@ -11,6 +11,7 @@ from pmstream.cli import (
     doctor,
     instances,
     messages,
+    orders,
     run,
     schemas,
     status,
@@ -58,9 +59,15 @@ root.command()(messages.consume)
 root.command()(wait.wait)
 root.command()(status.status)
 root.command()(doctor.doctor)
+root.command()(orders.pause)
+root.command()(orders.resume)
+orders.add_instances(instances.commands)
+orders.add_timers(timers.commands)
 root.add_typer(topics.commands, name="topics", help="Make, check and list an app's topics.")
-root.add_typer(instances.commands, name="instances", help="Look at instances.")
-root.add_typer(timers.commands, name="timers", help="Look at timers.")
+root.add_typer(
+    instances.commands, name="instances", help="Look at instances, and give them orders."
+)
+root.add_typer(timers.commands, name="timers", help="Look at timers, fire and cancel them.")
 root.add_typer(schemas.commands, name="schemas", help="Message types and Avro schemas.")
 root.add_typer(dev.commands, name="dev", help="For development.")
 root.command()(demo.demo)

@@ -1,30 +1,33 @@
 """`pmstream instances`: what the changelog tells of the instances of a process manager."""
 
+import shlex
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from pmstream.app import Names
 from pmstream.cli import exits
-from pmstream.cli.loading import AppName, connect, load_app
+from pmstream.cli.loading import AppName, clock, connect, load_app
+from pmstream.cli.ordering import ConditionOption, WhereOption
 from pmstream.cli.output import Output, OutputOption, print_json, show
+from pmstream.cli.spans import milliseconds, short
+from pmstream.cli.target import AppOrName, ManagerName, Uuid, target
 from pmstream.config import Settings
 from pmstream.core.lifecycle import Condition
 from pmstream.operate import instances
 from pmstream.operate.check import Checked, check
+from pmstream.operate.selection import STUCK, Wanted, choose
 
 commands = typer.Typer(no_args_is_help=True)
 
-AppOrName = Annotated[
+OlderOption = Annotated[
     str,
-    typer.Argument(
-        metavar="APP", help="module:attribute of an App, or just its name.", show_default=False
+    typer.Option(
+        "--older-than",
+        metavar="10m",
+        help="Those that have stood so for as long: 30s, 10m, 2h, 7d.",
     ),
-]
-ManagerName = Annotated[
-    str, typer.Argument(metavar="PM", help="The process manager's name.", show_default=False)
 ]
 
 
@@ -32,37 +35,95 @@ ManagerName = Annotated[
 def list_instances(
     app: AppOrName,
     process_manager: ManagerName,
-    condition: Annotated[
-        list[Condition] | None, typer.Option(help="Only those; may be given several times.")
-    ] = None,
+    *,
+    condition: ConditionOption = None,
+    where: WhereOption = "",
+    older_than: OlderOption = "",
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Lists instances.
 
     Example: pmstream instances list bank.payments:app transfer-money --condition parked
+    --where 'amount > 100' --older-than 10m
     """
-    settings = Settings.load()
-    names = names_of(app, process_manager, settings)
-    rows = [_row(each) for each in instances.find(connect(settings), names, condition or ())]
+    to = target(app, process_manager)
+    wanted = Wanted(
+        conditions=tuple(condition or ()),
+        where=where,
+        older_than_ms=milliseconds(older_than, "--older-than"),
+        fields=to.fields,
+    )
+    rows = [_row(each.seen) for each in choose(to.log, to.names, wanted, clock().now())]
     if output is Output.TABLE:
         rows = [{name: row[name] for name in _COLUMNS} for row in rows]
     show(rows, output)
+
+
+@commands.command(name="stuck")
+def list_stuck(
+    app: AppOrName,
+    process_manager: ManagerName,
+    *,
+    older_than: OlderOption = "",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Lists instances that retry, are parked, held, or await a reply: the oldest first.
+
+    Each with why, and with what to type next. Exit code 1 if there are any.
+
+    Example: pmstream instances stuck bank.payments:app transfer-money --older-than 10m
+    """
+    to, now = target(app, process_manager), clock().now()
+    wanted = Wanted(conditions=STUCK, older_than_ms=milliseconds(older_than, "--older-than"))
+    found = [each.seen for each in choose(to.log, to.names, wanted, now)]
+    found.sort(key=lambda each: (each.since, each.uuid))
+    show([_stuck(each, app, process_manager, now) for each in found], output)
+    if found:
+        raise typer.Exit(exits.FOUND)
+
+
+def _stuck(seen: instances.Seen, app: str, process_manager: str, now: int) -> dict[str, Any]:
+    where = f"{shlex.quote(app)} {shlex.quote(process_manager)} {shlex.quote(seen.uuid)}"
+    return {
+        "uuid": seen.uuid,
+        "condition": seen.condition,
+        "for": short(now - seen.since),
+        "attempts": seen.attempts,
+        "backlog": seen.backlog,
+        "why": seen.reason or seen.error or _WAITS[seen.condition],
+        "next": f"pmstream instances {_NEXT[seen.condition]} {where}",
+    }
+
+
+_WAITS = {
+    Condition.RETRYING: "an input failed",
+    Condition.PARKED: "an operator has to decide",
+    Condition.HOLDING: "an early event waits for the start",
+    Condition.AWAITING: "a command is out; its reply is awaited",
+}
+
+_NEXT = {
+    Condition.RETRYING: "retry",
+    Condition.PARKED: "release",
+    Condition.HOLDING: "history",
+    Condition.AWAITING: "history",
+}
+"""What to type next, when the cause is mended; else to see what happened."""
 
 
 @commands.command(name="show")
 def show_instance(
     app: AppOrName,
     process_manager: ManagerName,
-    uuid: Annotated[str, typer.Argument(metavar="UUID", show_default=False)],
+    uuid: Uuid,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Shows one instance and what waits behind it; exit code 1 if there is none.
 
     Example: pmstream instances show bank.payments:app transfer-money 7f6c...
     """
-    settings = Settings.load()
-    names = names_of(app, process_manager, settings)
-    found = instances.show(connect(settings), names, uuid)
+    to = target(app, process_manager)
+    found = instances.show(to.log, to.names, uuid)
     if found is None:
         exits.tell(f"{process_manager} has no instance {uuid}: it never began, or has ended")
         raise typer.Exit(exits.FOUND)
@@ -121,18 +182,12 @@ def _show_checked(found: Checked) -> None:
 _COLUMNS = ("uuid", "condition", "attempts", "backlog", "state", "error", "reason")
 
 
-def names_of(app: str, process_manager: str, settings: Settings) -> Names:
-    """An app's name does as well as its code: the changelog tells the rest."""
-    if ":" not in app:
-        return Names(app, process_manager)
-    the_app = load_app(app, settings)
-    return Names(the_app.name, the_app.manager(process_manager).name)
-
-
 def _row(seen: instances.Seen) -> dict[str, Any]:
     row = _plain(seen)
-    due = datetime.fromtimestamp(seen.due / 1000, UTC).isoformat() if seen.due else ""
-    return {**row, **{name: row[name] or None for name in ("error", "reason")}, "due": due or None}
+    due = datetime.fromtimestamp(seen.due / 1000, UTC).isoformat() if seen.due else None
+    since = datetime.fromtimestamp(seen.since / 1000, UTC).isoformat()
+    empty = {name: row[name] or None for name in ("error", "reason")}
+    return {**row, **empty, "due": due, "since": since}
 
 
 def _plain(value: object) -> Any:

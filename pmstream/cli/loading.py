@@ -13,6 +13,7 @@ import typer
 from pmstream.app import App
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
+from pmstream.runtime.clock import Clock, SystemClock
 from pmstream.runtime.log import Log
 from pmstream.runtime.survey import Survey
 
@@ -112,6 +113,11 @@ def connect(settings: Settings) -> Log:
     return _kafka(settings)
 
 
+def clock() -> Clock:
+    """Time, as the log has it."""
+    return _clock()
+
+
 def survey(settings: Settings) -> Survey:
     """Asks the cluster that the settings name about itself. Raises ConfigurationError."""
     return _survey(settings)
@@ -119,6 +125,10 @@ def survey(settings: Settings) -> Survey:
 
 def _survey(settings: Settings) -> Survey:
     return _kafka_log(settings).survey()
+
+
+def _clock() -> Clock:
+    return SystemClock()
 
 
 def _kafka(settings: Settings) -> Log:

@@ -6,10 +6,8 @@ from typing import Annotated
 import typer
 
 from pmstream.cli.exits import tell
-from pmstream.cli.instances import AppOrName, ManagerName, names_of
-from pmstream.cli.loading import connect
 from pmstream.cli.output import Output, OutputOption, show
-from pmstream.config import Settings
+from pmstream.cli.target import AppOrName, ManagerName, target
 from pmstream.errors import ConfigurationError
 from pmstream.operate import timers
 
@@ -21,7 +19,7 @@ commands = typer.Typer(no_args_is_help=True)
 
 @commands.callback()
 def _timers() -> None:
-    """Look at timers."""
+    """Look at timers, fire and cancel them."""
 
 
 @commands.command(name="list")
@@ -43,9 +41,8 @@ def list_timers(
 
     Example: pmstream timers list bank.payments:app transfer-money --due-before now
     """
-    settings = Settings.load()
-    names = names_of(app, process_manager, settings)
-    found = timers.find(connect(settings), names, uuid, _milliseconds(due_before))
+    to = target(app, process_manager)
+    found = timers.find(to.log, to.names, uuid, _milliseconds(due_before))
     show(
         [
             {

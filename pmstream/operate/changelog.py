@@ -1,10 +1,12 @@
 """A process manager's changelog, folded: the last record of each instance and backlog entry."""
 
+from collections.abc import Collection
+
 from pmstream.app import Names
 from pmstream.errors import ConfigurationError
 from pmstream.operate.bounds import bounds
 from pmstream.operate.reading import read_once
-from pmstream.runtime.log import Log, TopicPartition
+from pmstream.runtime.log import Log, Record
 from pmstream.runtime.store import BACKLOG, INSTANCE
 
 
@@ -24,8 +26,10 @@ def partitions(log: Log, names: Names) -> int:
     return info.partitions
 
 
-def fold(log: Log, names: Names, partition: int | None = None) -> dict[bytes, tuple[int, bytes]]:
-    """Key to partition and last value, of all partitions or one; tombstones take away.
+def last_records(
+    log: Log, names: Names, only: Collection[int] | None = None
+) -> dict[bytes, Record]:
+    """Key to last record, of all partitions or some; tombstones take away.
 
     Raises:
         ConfigurationError: there is no such changelog.
@@ -33,10 +37,9 @@ def fold(log: Log, names: Names, partition: int | None = None) -> dict[bytes, tu
     """
     partitions(log, names)
     places = bounds(log, log.topics()[names.changelog])
-    if partition is not None:
-        only = TopicPartition(names.changelog, partition)
-        places = {only: places[only]}
-    found: dict[bytes, tuple[int, bytes]] = {}
+    if only is not None:
+        places = {place: each for place, each in places.items() if place.partition in only}
+    found: dict[bytes, Record] = {}
     for records in read_once(log, places):
         for record in records:
             if record.key is None or record.key[:1] not in (INSTANCE, BACKLOG):
@@ -44,5 +47,11 @@ def fold(log: Log, names: Names, partition: int | None = None) -> dict[bytes, tu
             if record.value is None:
                 found.pop(record.key, None)
             else:
-                found[record.key] = (record.partition, record.value)
+                found[record.key] = record
     return found
+
+
+def fold(log: Log, names: Names, partition: int | None = None) -> dict[bytes, tuple[int, bytes]]:
+    """Key to partition and last value, of all partitions or one. Raises as `last_records`."""
+    found = last_records(log, names, None if partition is None else (partition,))
+    return {key: (each.partition, each.value or b"") for key, each in found.items()}

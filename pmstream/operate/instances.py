@@ -10,8 +10,8 @@ from pmstream.app import Names
 from pmstream.core import instance
 from pmstream.core.instance import Instance, Work
 from pmstream.core.lifecycle import Condition, coming, condition
-from pmstream.operate.changelog import fold, partitions
-from pmstream.runtime.log import Log
+from pmstream.operate.changelog import last_records, partitions
+from pmstream.runtime.log import Log, Record
 from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.store import BACKLOG, INSTANCE, instance_key
 
@@ -32,6 +32,8 @@ class Seen(Struct, frozen=True):
         waits_for: position of the input it works on.
         backlog: how many inputs wait behind that.
         partition: of inbox and changelog.
+        since: when what it works on failed first, else when it changed last; milliseconds since the
+            epoch.
     """
 
     uuid: str
@@ -46,6 +48,7 @@ class Seen(Struct, frozen=True):
     waits_for: str
     backlog: int
     partition: int
+    since: int
 
 
 class Detail(Struct, frozen=True):
@@ -65,38 +68,37 @@ def find(log: Log, names: Names, conditions: Iterable[Condition] = ()) -> Iterat
         Unreachable, Unavailable: the cluster.
     """
     wanted = frozenset(conditions)
-    records = fold(log, names)
-    for key, (partition, value) in sorted(records.items()):
+    for key, record in sorted(last_records(log, names).items(), key=lambda both: both[0]):
         if key[:1] == INSTANCE:
-            seen = _seen(key, value, partition)
-            if not wanted or seen.condition in wanted:
-                yield seen
+            found = seen(record)
+            if not wanted or found.condition in wanted:
+                yield found
 
 
 def show(log: Log, names: Names, uuid: str) -> Detail | None:
     """One instance; None if there is none. Raises as `find`."""
     count = partitions(log, names)
     partition = murmur2_partition(uuid.encode(), count)
-    records = fold(log, names, partition)
+    records = last_records(log, names, (partition,))
     found = records.get(instance_key(uuid))
     if found is None:
         return None
     prefix = BACKLOG + uuid.encode() + b"\0"
     waiting = [
-        instance.load_work(value).input.cause
-        for key, (_, value) in sorted(records.items())
+        instance.load_work(records[key].value or b"").input.cause
+        for key in sorted(records)
         if key.startswith(prefix)
     ]
-    record = instance.load_instance(found[1])
-    context = record.work.context if record.work is not None else {}
-    return Detail(_seen(instance_key(uuid), found[1], partition), context, tuple(waiting))
+    work = instance.load_instance(found.value or b"").work
+    return Detail(seen(found), work.context if work is not None else {}, tuple(waiting))
 
 
-def _seen(key: bytes, value: bytes, partition: int) -> Seen:
-    record = instance.load_instance(value)
+def seen(last: Record) -> Seen:
+    """What an instance's last record tells. Raises FormatError."""
+    record = instance.load_instance(last.value or b"")
     work = record.work
     return Seen(
-        uuid=key[len(INSTANCE) :].decode(),
+        uuid=(last.key or b"")[len(INSTANCE) :].decode(),
         condition=condition(record),
         state=_state(record),
         state_version=record.state_version,
@@ -107,7 +109,8 @@ def _seen(key: bytes, value: bytes, partition: int) -> Seen:
         due=min((each.due for each in coming(record)), default=0),
         waits_for=work.input.cause if work else "",
         backlog=record.backlog.size,
-        partition=partition,
+        partition=last.partition,
+        since=(work.first_failed_at if work else 0) or last.timestamp,
     )
 
 

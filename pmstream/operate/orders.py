@@ -4,6 +4,7 @@ Rule: an order is written once and obeyed by the owner; who waits for its outcom
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,25 @@ WRITE_SECONDS = 30.0
 """Until orders that no broker takes are an error."""
 
 _LOOK_SECONDS = 0.1
+
+
+class Verdict(StrEnum):
+    """What is known of an order."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNANSWERED = "no answer yet"
+    """It stays valid: its outcome will stand in the audit."""
+    NOT_GIVEN = "not given"
+    """One before it had no answer in time."""
+
+
+class Answered(Struct, frozen=True):
+    """An order and what became of it; `outcome` None: nothing yet."""
+
+    order: Order
+    verdict: Verdict
+    outcome: OrderOutcome | None = None
 
 
 class Given(Struct, frozen=True):
@@ -84,7 +104,7 @@ def give(log: Log, names: Names, orders: Sequence[Order]) -> list[Given]:
         Unreachable: the cluster did not take them; some may have been.
         Refused, Unavailable: the cluster.
     """
-    count = _partitions(log, names)
+    count = partitions(log, names)
     return _write(
         log,
         names,
@@ -96,12 +116,13 @@ def give_all(log: Log, names: Names, verb: Verb, who: str, why: str, now: int) -
     """Writes an order to every partition (pause, resume). Raises as `give`."""
     orders = [
         (Order(id=str(uuid4()), verb=verb, who=who, why=why, time=now), number)
-        for number in range(_partitions(log, names))
+        for number in range(partitions(log, names))
     ]
     return _write(log, names, orders)
 
 
-def _partitions(log: Log, names: Names) -> int:
+def partitions(log: Log, names: Names) -> int:
+    """How many the orders topic has. Raises ConfigurationError, Unavailable."""
     info = log.topics().get(names.orders)
     if info is None:
         raise ConfigurationError(
@@ -161,6 +182,50 @@ def outcomes(
         yield each, None
 
 
+def carry_out(
+    log: Log,
+    names: Names,
+    orders: Sequence[Order],
+    clock: Clock,
+    timeout: float,
+    rate: float,
+) -> Iterator[Answered]:
+    """Gives orders to instances at a rate, and tells what becomes of each.
+
+    Args:
+        log: the cluster.
+        names: of the process manager.
+        orders: to give.
+        clock: for rate and timeout.
+        timeout: seconds for an outcome; when one has none by then, no more are given.
+        rate: orders a second.
+
+    Raises:
+        As `give`.
+    """
+    size = max(1, int(rate))
+    for first in range(0, len(orders), size):
+        began, batch = clock.monotonic(), orders[first : first + size]
+        answers = list(answered(log, give(log, names, batch), clock, timeout))
+        yield from answers
+        rest = orders[first + size :]
+        if any(each.verdict is Verdict.UNANSWERED for each in answers):
+            yield from (Answered(each, Verdict.NOT_GIVEN) for each in rest)
+            return
+        if rest:
+            clock.sleep(began + size / rate - clock.monotonic())
+
+
+def answered(log: Log, given: Sequence[Given], clock: Clock, timeout: float) -> Iterator[Answered]:
+    """The same as `outcomes`, in words."""
+    for each, outcome in outcomes(log, given, clock, timeout):
+        if outcome is None:
+            yield Answered(each.order, Verdict.UNANSWERED)
+        else:
+            verdict = Verdict.ACCEPTED if outcome.accepted else Verdict.REFUSED
+            yield Answered(each.order, verdict, outcome)
+
+
 def audit(log: Log, names: Names, process_uuid: str | None = None) -> list[OrderOutcome]:
     """What became of all orders, in the order of their time: of one process, or of all.
 
@@ -168,7 +233,7 @@ def audit(log: Log, names: Names, process_uuid: str | None = None) -> list[Order
         ConfigurationError: there is no orders topic.
         Unreachable, Unavailable: the cluster.
     """
-    count = _partitions(log, names)
+    count = partitions(log, names)
     places = bounds(log, log.topics()[names.orders])
     if process_uuid is not None:
         number = murmur2_partition(process_uuid.encode(), count)
