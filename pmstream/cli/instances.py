@@ -90,9 +90,15 @@ def _stuck(seen: instances.Seen, app: str, process_manager: str, now: int) -> di
         "for": short(now - seen.since),
         "attempts": seen.attempts,
         "backlog": seen.backlog,
-        "why": seen.reason or seen.error or _WAITS[seen.condition],
+        "why": _why(seen),
         "next": f"pmstream instances {_NEXT[seen.condition]} {where}",
     }
+
+
+def _why(seen: instances.Seen) -> str:
+    if not seen.reason or seen.reason in seen.error:
+        return seen.error or _WAITS[seen.condition]
+    return f"{seen.reason} ({seen.error})" if seen.error else seen.reason
 
 
 _WAITS = {

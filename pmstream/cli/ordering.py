@@ -179,7 +179,7 @@ def tell_dry(what: str) -> None:
 
 def finish(answers: Iterable[Answered], to: Target, ask: Ask) -> None:
     """Shows what became of orders; ends the command with exit code 1 unless all were accepted."""
-    found = list(answers)
+    found = sorted(answers, key=lambda each: each.order.process_uuid)
     show([_row(each) for each in found], ask.output)
     count = {verdict: sum(each.verdict is verdict for each in found) for verdict in Verdict}
     told = ", ".join(f"{number} {verdict}" for verdict, number in count.items() if number)

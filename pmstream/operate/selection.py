@@ -90,7 +90,7 @@ def _subject(found: Found, now: int) -> Subject:
     seen = found.seen
     return Subject(
         uuid=seen.uuid,
-        condition=seen.condition,
+        condition=str(seen.condition),
         attempts=seen.attempts,
         backlog=seen.backlog,
         age_seconds=(now - seen.since) / 1000,

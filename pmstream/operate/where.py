@@ -97,7 +97,8 @@ class Where:
                 "null there (`amount != null and amount > 100`), or of another type"
             ) from None
         if not isinstance(found, bool):
-            raise self._fault(f"of process {subject.uuid} it is {found!r}, not yes or no")
+            kind = type(found).__name__  # never the value: states stay out of errors
+            raise self._fault(f"of process {subject.uuid} it is a {kind}, not yes or no")
         return found
 
     def _fault(self, why: str) -> ConfigurationError:
