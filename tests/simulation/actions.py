@@ -12,6 +12,7 @@ from tests.simulation import faults
 from tests.simulation.author import NOWHERE, ROUTES, SOURCE, WHATS, Happened, make_app, make_codec
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import who
+from tests.simulation.ordering import order, order_words
 from tests.simulation.process import Process, Trap
 from tests.simulation.services import serve, serve_words
 from tests.simulation.shape import Shape
@@ -205,6 +206,7 @@ ACTIONS: dict[str, Action] = {
     "purge": Action(1.5, lambda r, s: "", faults.purge),
     "expire": Action(0.3, lambda r, s: "", faults.expire),
     "step": Action(1, lambda r, s: r.choice(("3600", "-3600")), faults.step),
+    "order": Action(3, order_words, order),
     "grow": Action(0.5, lambda r, s: "", faults.grow),
 }
 ALWAYS = ("produce", "serve", "turn", "turns", "advance", "restart", "thaw", "deploy")

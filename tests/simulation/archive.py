@@ -13,6 +13,7 @@ from pmstream.runtime.log import Committed, Record, TopicPartition
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.memory.partition import Transaction
 from tests.simulation.book import Book, Violation, demand
+from tests.simulation.desk import Desk
 
 __all__ = ["Archive", "Violation", "demand"]
 
@@ -34,7 +35,7 @@ class Archive:
         self.last: dict[int, CommitRecord] = {}
         self.commits = self.aborts = 0
         self._names = names
-        self.book = Book(log, names, clock)
+        self.book, self.desk = Book(log, names, clock), Desk(log, names)
         self._owners: dict[tuple[int, int], str] = {}
         broker = log._broker
         decide = broker.decide
@@ -81,7 +82,9 @@ class Archive:
         for place, records in written.items():
             if place.topic == names.changelog:
                 touched.add(place.partition)
+                last = self.last.get(place.partition)
                 self._check_changelog(transaction, place.partition, records)
+                self.desk.committed(written, place.partition, self.last[place.partition], last)
             elif place.topic == names.inbox:
                 sent = [key for key in transaction.offsets if key[0] == names.group("router")]
                 demand(sent, f"I3: {transaction.transactional_id} routed without an offset")

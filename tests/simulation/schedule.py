@@ -19,6 +19,7 @@ from tests.simulation.author import COMMANDS, SOURCE, author
 from tests.simulation.book import visible
 from tests.simulation.cluster import Cluster
 from tests.simulation.oracle import difference, instance_faults, routing_faults
+from tests.simulation.ordering import resume_all
 from tests.simulation.recipes import RECIPES
 from tests.simulation.services import HOW, serve_all
 from tests.simulation.shape import Shape
@@ -39,7 +40,7 @@ OFTEN = {
     *(f"outcome {o}" for o in ("awaiting", "held", "late")),
     *(f"reply {said} once" for said in ("accept", "reject", "silent")),
     *(f"reply accept {how}" for how in HOW),
-    *("timer fired", "command asked again"),
+    *("timer fired", "command asked again", "order answered", "paused"),
     *(
         "store checked",
         "aborted, done again",
@@ -114,6 +115,7 @@ def run(script: list[str]) -> Outcome:
         while cluster.script:
             act(cluster, cluster.script.popleft())
         fault = _judge(cluster)
+        cluster.seen["order answered"] += cluster.archive.desk.answered
         cluster.seen["timer fired"] += len(cluster.archive.book.fired)
         cluster.seen["command asked again"] += cluster.archive.book.again
     except Violation as violation:
@@ -133,6 +135,7 @@ def _heal(cluster: Cluster) -> None:
     log.hold_markers(held=False)
     cluster.step_clock(-cluster.wall)
     author().healed = cluster.healing = True
+    resume_all(cluster)
     for process in cluster.processes.values():
         process.traps.clear()
         process.frozen = False
@@ -186,6 +189,10 @@ def _positions(cluster: Cluster) -> dict[TopicPartition, tuple[int, int]]:
             last = archive.last.get(number)
             position = last.replies if last is not None else 0
             found[part.where] = position, replies[-1].offset + 1
+    for number, part in enumerate(log._broker.topic(names.orders).partitions):
+        if orders := visible(part):
+            last = archive.last.get(number)
+            found[part.where] = last.orders if last is not None else 0, orders[-1].offset + 1
     return found
 
 
