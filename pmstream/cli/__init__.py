@@ -12,6 +12,7 @@ from pmstream.cli import (
     instances,
     messages,
     orders,
+    replay,
     run,
     schemas,
     status,
@@ -58,6 +59,7 @@ root.command()(messages.produce)
 root.command()(messages.consume)
 root.command()(wait.wait)
 root.command()(status.status)
+root.command()(replay.replay)
 root.command()(doctor.doctor)
 root.command()(orders.pause)
 root.command()(orders.resume)

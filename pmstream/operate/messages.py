@@ -159,7 +159,7 @@ def known_topics(app: App) -> list[str]:
 
 def _own(app: App, names: Names) -> tuple[str, ...]:
     inbox = () if app.manager(names.process_manager).keyed else (names.inbox,)
-    return (*inbox, names.changelog, names.dead_letters)
+    return (*inbox, names.changelog, names.orders, names.dead_letters)
 
 
 def existing(app: App, log: Log, topic: str) -> TopicInfo:

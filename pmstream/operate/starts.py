@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pmstream.app import App, Names
 from pmstream.core.starting import ORIGIN, StartFrom
-from pmstream.errors import Busy, Unreachable
+from pmstream.errors import Busy, ConfigurationError, Unreachable
 from pmstream.operate.bounds import bounds
 from pmstream.runtime.log import Committed, Log, TopicInfo, TopicPartition
 from pmstream.runtime.sources import Note, dump_note, load_note
@@ -110,6 +111,49 @@ def set_starts(app: App, log: Log, starts: Starts) -> None:
                 f"{', '.join(members)} (group {group})"
             )
         log.set_positions(group, positions)
+
+
+def moved(
+    app: App, log: Log, process_manager: str, start_from: StartFrom
+) -> tuple[Starts, Mapping[TopicPartition, Committed]]:
+    """Where a process manager would read on, to have events delivered again, and where it stands.
+
+    Owners drop what they have taken in before, so moving back is safe.
+
+    Raises:
+        ConfigurationError: it reads its source itself (`keyed`), or has no such topic.
+        Refused, Unavailable, Unreachable: the cluster.
+    """
+    if app.manager(process_manager).keyed is not None:
+        raise ConfigurationError(
+            f"{process_manager} reads its source itself (keyed): its position is part of its "
+            "state, and cannot be moved without it"
+        )
+    existing = log.topics()
+    named = start_from if isinstance(start_from, Mapping) else app.events
+    unknown = [topic for topic in named if topic not in app.events or topic not in existing]
+    if unknown:
+        raise ConfigurationError(
+            f"{', '.join(unknown)}: no such source topic; those are {', '.join(app.events)}"
+        )
+    found = [_start(log, process_manager, existing[topic], start_from) for topic in named]
+    now = {
+        place: committed
+        for topic in named
+        for place, committed in _positions(
+            log, app.source_group(process_manager), existing[topic]
+        ).items()
+    }
+    if isinstance(start_from, Mapping):  # what is not named stays where it is
+        wanted = {(t, p) for t, parts in start_from.items() for p in parts}
+        found = [(_only(each, wanted), faults) for each, faults in found]
+    return Starts(
+        tuple(each for each, _ in found), tuple(f for _, faults in found for f in faults)
+    ), now
+
+
+def _only(start: Start, wanted: set[tuple[str, int]]) -> Start:
+    return replace(start, positions={k: v for k, v in start.positions.items() if k in wanted})
 
 
 def _positions(log: Log, group: str, topic: TopicInfo) -> Mapping[TopicPartition, Committed]:

@@ -7,7 +7,7 @@ failing, retrying, waiting or parked instance holds back itself only.
 from collections.abc import Mapping
 
 from pmstream.core.engine import Arrived, Halt, Order, Outcome
-from pmstream.core.instance import FormatError
+from pmstream.core.instance import FormatError, Instance
 from pmstream.errors import StateNewer
 from pmstream.runtime.agenda import Agenda
 from pmstream.runtime.batch import Batch
@@ -60,9 +60,8 @@ class Partition:
         self.replies = Feed(last.replies if last is not None else 0, ends.replies)
         self.orders = Desk(number, setup, last, ends.orders)
         self.source = TopicPartition(setup.input, number)
-        self._queue = Queue(position)
+        self._queue, self._agenda = Queue(position), Agenda(store)
         self._batch = Batch(number, setup, store)
-        self._agenda = Agenda(store)
         self.inbox_live, self.inbox_end = False, ends.inbox
         self.blocked = self.damaged = self.refused = ""
         self.duplicates = self.ignored = self.dead_letters = self.odd_replies = 0
@@ -100,6 +99,10 @@ class Partition:
     def is_held(self) -> bool:
         """Whether what is at hand has to wait."""
         return bool(self.blocked or self.orders.holds)
+
+    def instance(self, uuid: str) -> Instance | None:
+        """An instance as the batch leaves it."""
+        return self._batch.instances.get(uuid)
 
     # What is at hand
 

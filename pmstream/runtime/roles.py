@@ -88,7 +88,7 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
         place = _place(names, name, log, topics, settings, manager.keyed or names.inbox)
         stage = InstancesStage(
             log,
-            _partition_setup(app, names, identity.transactional_id, log, settings, clock, told),
+            partition_setup(app, names, identity.transactional_id, log, settings, clock, told),
             place,
             takeover,
             settings.store_flush_interval_s,
@@ -157,7 +157,7 @@ def _intake(app: App, names: Names, callbacks: Callbacks, guard: Guard | None) -
     return Intake(rules)
 
 
-def _partition_setup(
+def partition_setup(  # noqa: PLR0913 - as make_worker
     app: App,
     names: Names,
     owner: str,
@@ -165,12 +165,31 @@ def _partition_setup(
     settings: Settings,
     clock: Clock,
     told: Told,
+    *,
+    is_watched: bool = True,
 ) -> Setup:
+    """What all partitions of an instances worker share.
+
+    Args:
+        app: with the process manager.
+        names: of the process manager.
+        owner: transactional id of the worker.
+        log: the cluster.
+        settings: limits.
+        clock: time.
+        told: hears of what is worth a log line.
+        is_watched: whether callbacks have their time limit, and listeners hear of them.
+
+    Raises:
+        Unavailable: Kafka does not answer.
+    """
     manager = app.manager(names.process_manager)
     topics = log.topics()
     partitions = topics[names.changelog].partitions
     failures = Failures()
-    callbacks, guard, observer = _watched(app, manager, told, failures)
+    callbacks, guard, observer = process.bind(manager), None, None
+    if is_watched:
+        callbacks, guard, observer = _watched(app, manager, told, failures)
     confirms, idle = manager.dispatch == CONFIRM, manager.idle_timeout
     direct, read = None, _reader(names, partitions, clock)
     if manager.keyed is not None:
