@@ -1,6 +1,7 @@
 """What SIGKILL leaves behind, in a test's own process."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from pmstream.runtime.store import Store
@@ -32,4 +33,8 @@ def _copied(path: Path, copy: Path) -> bool:
 
 
 def _files(path: Path) -> list[tuple[str, int]]:
-    return sorted((each.name, each.stat().st_size) for each in path.iterdir() if each.exists())
+    found = []
+    for each in path.iterdir():
+        with suppress(FileNotFoundError):  # compacted away this very moment
+            found.append((each.name, each.stat().st_size))
+    return sorted(found)
