@@ -11,9 +11,9 @@ import typer
 
 from pmstream.app import App
 from pmstream.cli import exits
-from pmstream.cli.instances import ManagerName
 from pmstream.cli.loading import AppName, connect, load_app
 from pmstream.cli.output import Output, OutputOption, print_json, show
+from pmstream.cli.target import ManagerName
 from pmstream.config import Settings
 from pmstream.core.starting import CURRENT, ORIGIN, StartFrom
 from pmstream.errors import ConfigurationError

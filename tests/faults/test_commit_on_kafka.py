@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from pmstream.devkafka import Cluster
 from pmstream.errors import Stopped
-from pmstream.runtime.log_errors import MustAbort, OutcomeUnknown
+from pmstream.runtime.log_errors import MustAbort, OutcomeUnknown, Unavailable
 from pmstream.runtime.roles import INSTANCES, ROUTER
 from pmstream.runtime.worker import Worker
 from tests.faults.kafka_kit import KafkaWorld
@@ -133,7 +134,16 @@ def finish_with_restarts(world: KafkaWorld) -> None:
                 raise
             name = str(error).split()[1]
             world.crash(name)
+            started_again(world, name)
+
+
+def started_again(world: KafkaWorld, name: str) -> None:
+    """The broker may still be away."""
+    for _ in range(10):
+        with suppress(Unavailable):
             world.start(ROUTER if name.startswith("router") else INSTANCES, name)
+            return
+    pytest.fail(f"{name} could not be started again")
 
 
 class TestLong:
