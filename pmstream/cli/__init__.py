@@ -9,6 +9,7 @@ from pmstream.cli import (
     demo,
     dev,
     doctor,
+    history,
     instances,
     messages,
     orders,
@@ -63,6 +64,7 @@ root.command()(replay.replay)
 root.command()(doctor.doctor)
 root.command()(orders.pause)
 root.command()(orders.resume)
+instances.commands.command(name="history")(history.history)
 orders.add_instances(instances.commands)
 orders.add_timers(timers.commands)
 root.add_typer(topics.commands, name="topics", help="Make, check and list an app's topics.")

@@ -187,7 +187,7 @@ def finish(answers: Iterable[Answered], to: Target, ask: Ask) -> None:
     if count[Verdict.UNANSWERED]:
         exits.tell(
             f"orders without an answer in {ask.timeout:g} s stay valid: the outcome will stand in "
-            f"`pmstream instances history {to.names.app} {to.names.process_manager} UUID`; does "
+            f"`pmstream instances history {to.app} {to.names.process_manager} UUID`; does "
             "an instances worker run (`pmstream status`)?"
         )
     if count[Verdict.ACCEPTED] < len(found):

@@ -1,6 +1,7 @@
-"""Spans of time as operators type them: 30s, 10m, 2h, 7d."""
+"""Times as operators type them: spans (30s, 10m, 2h, 7d) and moments."""
 
 import re
+from datetime import UTC, datetime
 
 from pmstream.errors import ConfigurationError
 
@@ -31,3 +32,24 @@ def short(milliseconds: int) -> str:
         "s",
     )
     return f"{max(0, milliseconds) // _UNITS[unit]}{unit}"
+
+
+def moment(text: str, option: str, now: int) -> int:
+    """A moment, milliseconds since the epoch: now, so long ago, or a time with its zone.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if text == "now":
+        return now
+    if _SPAN.fullmatch(text):
+        return now - milliseconds(text, option)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{option} is {text!r}, which is no time: write 2026-01-31T12:00+00:00, 2h, or now"
+        ) from None
+    if when.tzinfo is None:
+        raise ConfigurationError(f"{option} {text} has no time zone: add +00:00 for UTC")
+    return int(when.astimezone(UTC).timestamp() * 1000)

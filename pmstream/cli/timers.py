@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from pmstream.cli.exits import tell
+from pmstream.cli.loading import clock
 from pmstream.cli.output import Output, OutputOption, show
+from pmstream.cli.spans import moment
 from pmstream.cli.target import AppOrName, ManagerName, target
-from pmstream.errors import ConfigurationError
 from pmstream.operate import timers
 
 MOST_SHOWN = 1_000
@@ -29,11 +30,13 @@ def list_timers(
     *,
     uuid: Annotated[str, typer.Option(help="Only of this process.")] = "",
     due_before: Annotated[
-        str | None,
+        str,
         typer.Option(
-            metavar="TIME", help="Only those due before that: 2026-01-31T12:00+00:00, or now."
+            metavar="TIME",
+            help="Only those due before that: now, or 2026-01-31T12:00+00:00.",
+            show_default=False,
         ),
-    ] = None,
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = MOST_SHOWN,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -42,7 +45,8 @@ def list_timers(
     Example: pmstream timers list bank.payments:app transfer-money --due-before now
     """
     to = target(app, process_manager)
-    found = timers.find(to.log, to.names, uuid, _milliseconds(due_before))
+    before = moment(due_before, "--due-before", clock().now()) if due_before else None
+    found = timers.find(to.log, to.names, uuid, before)
     show(
         [
             {
@@ -58,17 +62,3 @@ def list_timers(
     )
     if len(found) > limit:
         tell(f"{len(found)} timers, the first {limit} are shown: --limit shows more")
-
-
-def _milliseconds(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        when = datetime.now(UTC) if text == "now" else datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(
-            f"--due-before is {text!r}, which is no time: write 2026-01-31T12:00+00:00, or now"
-        ) from None
-    if when.tzinfo is None:
-        raise ConfigurationError(f"--due-before {text} has no time zone: add +00:00 for UTC")
-    return int(when.timestamp() * 1000)
