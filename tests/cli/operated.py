@@ -10,6 +10,8 @@ CODE = "tests.cli.operated:app"
 NAME = "world"
 
 app = make_app()
+direct = make_app(keyed="world.events")
+confirmed = make_app(dispatch="confirm")
 
 
 class WorkedClock(VirtualClock):
