@@ -6,6 +6,7 @@ import typer
 
 from pmstream import __version__
 from pmstream.cli import (
+    dead_letters,
     demo,
     dev,
     doctor,
@@ -72,6 +73,7 @@ root.add_typer(
     instances.commands, name="instances", help="Look at instances, and give them orders."
 )
 root.add_typer(timers.commands, name="timers", help="Look at timers, fire and cancel them.")
+root.add_typer(dead_letters.commands, name="dead-letters", help="Look at dead letters.")
 root.add_typer(schemas.commands, name="schemas", help="Message types and Avro schemas.")
 root.add_typer(dev.commands, name="dev", help="For development.")
 root.command()(demo.demo)

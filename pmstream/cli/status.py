@@ -33,7 +33,7 @@ def status(app: AppName, output: OutputOption = Output.TABLE) -> None:
     settings = Settings.load()
     the_app, log = load_app(app, settings), connect(settings)
     fares = look(log, the_app)
-    found = findings(the_app.name, fares)
+    found = findings(fares)
     if output is Output.JSON:
         print_json(_plain(app, fares, found))
     else:

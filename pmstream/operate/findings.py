@@ -34,17 +34,16 @@ class Finding(Struct, frozen=True):
     command: str
 
 
-def findings(app: str, fares: Sequence[Fares]) -> list[Finding]:
+def findings(fares: Sequence[Fares]) -> list[Finding]:
     """All that is not well.
 
     Args:
-        app: its name.
         fares: as `status` told them.
     """
     found = [
         (rank, Finding(each.process_manager, what, command))
         for each in fares
-        for rank, (what, command) in _of_one(app, each)
+        for rank, (what, command) in _of_one(each)
     ]
     return [each for _, each in sorted(found, key=lambda both: both[0])]
 
@@ -52,7 +51,7 @@ def findings(app: str, fares: Sequence[Fares]) -> list[Finding]:
 _Ranked = tuple[int, tuple[str, str]]
 
 
-def _of_one(app: str, fares: Fares) -> Iterator[_Ranked]:
+def _of_one(fares: Fares) -> Iterator[_Ranked]:
     name = fares.process_manager
     if fares.missing:
         yield 0, (f"there is no topic {', '.join(fares.missing)}", f"topics check {APP}")
@@ -69,7 +68,7 @@ def _of_one(app: str, fares: Fares) -> Iterator[_Ranked]:
             8,
             (
                 f"records that could not be read became dead letters within a day ({count} in all)",
-                f"consume {APP} {app}.{name}.dead-letters",
+                f"dead-letters list {APP} {name} --since 1d",
             ),
         )
 

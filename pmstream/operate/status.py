@@ -11,11 +11,12 @@ from msgspec import Struct, structs
 from pmstream.app import App, Names
 from pmstream.core.process import CONFIRM
 from pmstream.operate.bounds import bounds
+from pmstream.operate.dead_letters import still_open
 from pmstream.operate.progress import Reach, pinned, reach, standing
 from pmstream.operate.reading import read_once
 from pmstream.operate.roll import Roll, roll
 from pmstream.runtime.clock import Clock, SystemClock
-from pmstream.runtime.log import Log, TopicInfo, TopicPartition
+from pmstream.runtime.log import Log, Record, TopicInfo, TopicPartition
 
 LOOK_SECONDS = 3.0
 """Between two looks at what lags."""
@@ -56,7 +57,7 @@ class Group(Struct, frozen=True):
 
 
 class DeadLetters(Struct, frozen=True):
-    """Dead letters, up to MOST_DEAD_LETTERS, and those that are recent."""
+    """Dead letters that nobody is done with, up to MOST_DEAD_LETTERS, and those that are recent."""
 
     count: int
     recent: int
@@ -174,14 +175,14 @@ class _Look:
 
     def _dead_letters(self, now: int) -> DeadLetters:
         topic = self._topics[self._names.dead_letters]
-        count = recent = 0
+        found: list[Record] = []
         with closing(read_once(self._log, bounds(self._log, topic))) as chunks:
             for records in chunks:
-                count += len(records)
-                recent += sum(each.timestamp > now - RECENT_MS for each in records)
-                if count >= MOST_DEAD_LETTERS:
+                found += records
+                if len(found) >= MOST_DEAD_LETTERS:
                     return DeadLetters(MOST_DEAD_LETTERS, self._recent(topic, now))
-        return DeadLetters(count, recent)
+        left = still_open(found)
+        return DeadLetters(len(left), sum(each.timestamp > now - RECENT_MS for each in left))
 
     def _recent(self, topic: TopicInfo, now: int) -> int:
         """Whether there are any; too many to be counted one by one."""

@@ -18,8 +18,6 @@ from tests.runtime.clocked import ClockedWorld
 from tests.runtime.direct_world import Direct
 from tests.runtime.world import World, make_app
 
-APP_NAME = "world"
-
 
 class Turning(VirtualClock):
     """Who sleeps lets the world go on."""
@@ -53,7 +51,7 @@ def look(world: World) -> Fares:
 
 
 def found(world: World) -> list[Finding]:
-    return findings(APP_NAME, [look(world)])
+    return findings([look(world)])
 
 
 def group(fares: Fares, role: str) -> Any:
@@ -147,7 +145,7 @@ def test_a_pause_is_told_and_what_waits_because_of_it_is_not(
     fares = look(world)
 
     assert group(fares, "instances").lag == 5
-    assert findings(APP_NAME, [fares]) == [
+    assert findings([fares]) == [
         Finding("counter", "an operator has paused 3 partitions", "resume APP counter"),
     ]
 
@@ -230,7 +228,7 @@ def test_a_router_without_positions_is_told_to_set_them(world: World, clock: Vir
 def test_a_missing_topic_is_told_and_nothing_else(tmp_path: Path, clock: VirtualClock) -> None:
     (fares,) = status(MemoryLog(clock), make_app(), clock)
 
-    (finding,) = findings(APP_NAME, [fares])
+    (finding,) = findings([fares])
 
     assert finding.what.startswith("there is no topic world.events, world.counter.inbox")
     assert finding.command == "topics check APP"
@@ -251,7 +249,8 @@ def test_dead_letters_of_the_last_day_are_told(
     fares = look(world)
 
     assert fares.dead_letters.count == 2
-    assert (findings(APP_NAME, [fares]) == []) is is_well
+    commands = [each.command for each in findings([fares])]
+    assert commands == ([] if is_well else ["dead-letters list APP counter --since 1d"])
 
 
 def test_direct_mode_has_no_router(tmp_path: Path, clock: VirtualClock) -> None:
@@ -264,5 +263,5 @@ def test_direct_mode_has_no_router(tmp_path: Path, clock: VirtualClock) -> None:
 
     assert [each.role for each in fares.groups] == ["instances"]
     assert group(fares, "instances").lag == 0
-    assert findings(APP_NAME, [fares]) == []
+    assert findings([fares]) == []
     world.close()
