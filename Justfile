@@ -43,6 +43,11 @@ test *args: lint types imports
 conformance *args:
     @pytest -p tests.conformance.table -p no:randomly tests/conformance "$@"
 
+# The incident drill of docs/drill.md on the embedded Kafka, and what the doctor must find
+[no-exit-message]
+drill *args:
+    @pytest -p no:randomly tests/drill tests/operate/doctor "$@"
+
 # About an hour of what the other recipes only sample: every part ends with its figures
 [no-exit-message]
 soak: && mutations
