@@ -197,7 +197,7 @@ OF_PARTITION = (
         "census_age_seconds",
         _GAUGE,
         PARTITION,
-        "How old that census is; a store is read in small portions, about 2 000 instances a second.",
+        "How old that census is; stores are read in portions, about 2 000 instances a second.",
     ),
 )
 """What a worker reports of each partition that it has."""
