@@ -53,7 +53,7 @@ class Patient:
         folder: Path,
         partitions: int = 1,
         made: Mapping[str, list[list[int]]] = {},
-        **settings: Any,
+        settings: Mapping[str, Any] = {},
     ) -> None:
         self.servers, self.folder = servers, folder
         self.name = f"patient-{folder.parent.name}-{next(_numbers)}"
@@ -64,7 +64,7 @@ class Patient:
             bootstrap_servers=servers,
             inbox_partitions=partitions,
             state_dir=folder / "state",
-            **settings,
+            **dict(settings),
         )
         self.app = self.make_app()
         self.log = connect(self.settings)
@@ -147,8 +147,8 @@ class Patient:
             kind,
             name,
             ResourcePatternType.LITERAL,
-            None,
-            None,
+            None,  # type: ignore[arg-type] # anybody
+            None,  # type: ignore[arg-type] # from anywhere
             AclOperation.ANY,
             AclPermissionType.ANY,
         )

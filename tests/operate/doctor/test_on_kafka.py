@@ -54,7 +54,7 @@ def test_nothing_is_wrong_on_a_healthy_broker(kafka: Cluster, tmp_path: Path) ->
 
 
 def test_nothing_is_wrong_on_three_healthy_brokers(kafka3: Cluster, tmp_path: Path) -> None:
-    patient = Patient(kafka3.bootstrap_servers, tmp_path, 3, replication=3)
+    patient = Patient(kafka3.bootstrap_servers, tmp_path, 3, settings={"replication": 3})
 
     assert wrong_with(patient.case()) == {}
 
@@ -127,7 +127,7 @@ def test_each_lacking_permission_is_named(
     code: str,
     text: str,
 ) -> None:
-    patient = Patient(sick.bootstrap_servers, tmp_path, **FITTING)
+    patient = Patient(sick.bootstrap_servers, tmp_path, settings=FITTING)
     name = name.format(app=patient.name)
     patient.allow(kind, name, *allowed)
 

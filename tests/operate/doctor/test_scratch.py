@@ -6,7 +6,8 @@ import pytest
 from msgspec import structs
 
 from pmstream.operate.doctor import Case, Finding
-from pmstream.operate.doctor.scratch import Trip, judge_clock, round_trip
+from pmstream.operate.doctor.scratch import judge_clock, round_trip
+from pmstream.operate.doctor.trip import Trip
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log_errors import Again, LogError, OutcomeUnknown, Refused, Unavailable
 from tests.operate.doctor.kit import Paper, Skewed, codes, paper
