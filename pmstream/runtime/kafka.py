@@ -27,6 +27,9 @@ from pmstream.runtime.kafka_records import close
 from pmstream.runtime.kafka_survey import KafkaSurvey
 from pmstream.runtime.log import Committed, TopicPartition
 
+MOST_MESSAGE_BYTES = 100_000_000
+"""What our producers let through unless the deployment says less: what a consumer can fetch."""
+
 _SHARED: dict[str, Any] = {
     "reconnect.backoff.max.ms": 500,
     "topic.metadata.propagation.max.ms": 5_000,  # until a topic nobody knows is an error
@@ -52,6 +55,9 @@ _CONSUMER_FIXED: dict[str, Any] = {
 _PRODUCER: dict[str, Any] = {
     "linger.ms": 5,
     "compression.type": "lz4",
+    # What a source takes, an inbox takes, and so must we: at the client's 1 MB an event of a little
+    # more would stop its router for good. The topics' own limits count.
+    "message.max.bytes": MOST_MESSAGE_BYTES,
 }
 _PRODUCER_FIXED: dict[str, Any] = {"enable.idempotence": True, "partitioner": "murmur2_random"}
 _TRANSACTIONAL: dict[str, Any] = {

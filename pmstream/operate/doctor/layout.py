@@ -68,8 +68,9 @@ SMALL_COMMANDS = warning(
 )
 SMALL_CLIENT = failure(
     "client-too-small",
-    "The Kafka client refuses records that max_message_bytes lets process managers write.",
-    "set PMSTREAM_KAFKA__message__max__bytes to max_message_bytes and 65536 more",
+    "The Kafka client refuses records that a source, or max_message_bytes, lets through: a router "
+    "stops at such an event.",
+    "remove PMSTREAM_KAFKA__message__max__bytes, or raise it to what is needed",
 )
 LEFT_OVER = warning(
     "scratch-left",
@@ -87,7 +88,6 @@ _LOSES = frozenset(
         "unclean.leader.election.enable",
     }
 )
-_CLIENT_BYTES = 1_000_000
 _DAY_MS = 24 * 3600 * 1000
 
 
@@ -139,16 +139,17 @@ def judge_source(name: str, config: Mapping[str, str]) -> Iterator[Finding]:
 def sizes(case: Case, _facts: ClusterFacts) -> Iterator[Finding]:
     """Whether what may be written is taken."""
     most = case.settings.max_message_bytes
-    client = int(case.settings.kafka.get("message.max.bytes", _CLIENT_BYTES))
-    if client < most:
-        yield SMALL_CLIENT.found(
-            "", f"message.max.bytes of the client is {client}, max_message_bytes is {most}"
-        )
+    client = case.settings.kafka.get("message.max.bytes")
+    if client is not None:
+        takes = [_takes(case, name, most) for name in _existing(case, Role.SOURCE)]
+        needed = max(most, *takes) + topics.ROOM_FOR_HEADERS
+        if int(client) < needed:
+            yield SMALL_CLIENT.found("", f"its message.max.bytes is {client}, needed is {needed}")
     for name in _existing(case, Role.COMMANDS):
-        takes = int(case.log.config(name).get("max.message.bytes", most))
-        if takes < most:
+        found = _takes(case, name, most)
+        if found < most:
             yield SMALL_COMMANDS.found(
-                name, f"max.message.bytes is {takes}, our max_message_bytes is {most}"
+                name, f"max.message.bytes is {found}, our max_message_bytes is {most}"
             )
 
 
@@ -157,6 +158,10 @@ def left_over(case: Case, _facts: ClusterFacts) -> Iterator[Finding]:
     for name in sorted(case.log.topics()):
         if name.startswith(case.prefix + "."):
             yield LEFT_OVER.found(name, "is a scratch topic")
+
+
+def _takes(case: Case, topic: str, default: int) -> int:
+    return int(case.log.config(topic).get("max.message.bytes", default))
 
 
 def _existing(case: Case, role: Role) -> list[str]:

@@ -94,12 +94,16 @@ def test_positions_of_an_earlier_topic_are_told(case: Case) -> None:
 
 
 def test_a_client_that_refuses_what_we_may_write_is_told(case: Case) -> None:
-    settings = case.settings.model_copy(update={"max_message_bytes": 5_000_000})
-    larger = structs.replace(case, settings=settings)
-    facts = paper(case).facts
+    again(case, "bank.transfers", 3, max_message_bytes="5000000")
+    facts, needed = paper(case).facts, 5_065_536
+
+    def client_of(size: int) -> Case:
+        kafka = {"message.max.bytes": str(size)}
+        return structs.replace(case, settings=case.settings.model_copy(update={"kafka": kafka}))
 
     assert codes(layout.sizes(case, facts)) == []
-    assert "client-too-small" in codes(layout.sizes(larger, facts))
+    assert codes(layout.sizes(client_of(needed), facts)) == []
+    assert codes(layout.sizes(client_of(needed - 1), facts)) == ["client-too-small"]
 
 
 def test_what_a_killed_doctor_left_is_told(case: Case) -> None:
