@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not re-expor
 
 from pmstream.runtime.kafka_admin import KafkaAdmin
 from pmstream.runtime.kafka_errors import UNREACHABLE_AFTER, Noise, kafka_error, reason
-from pmstream.runtime.log_errors import Refused
+from pmstream.runtime.log_errors import Again, Refused
 from pmstream.runtime.survey import (
     BrokerFacts,
     ClusterFacts,
@@ -88,8 +88,7 @@ class KafkaSurvey(KafkaAdmin):
             try:
                 found[name] = _topic(self._answer(future, f"describing topic {name}"))
             except Refused as refused:
-                error = kafka_error(refused.__cause__) if refused.__cause__ else None
-                if error is None or error.code() not in _NOT_HERE:
+                if _code(refused) not in _NOT_HERE:
                     denied.add(name)
         return found, frozenset(denied)
 
@@ -106,8 +105,7 @@ class KafkaSurvey(KafkaAdmin):
         try:
             told = self._ask(ask, f"describing group {name}")
         except Refused as refused:
-            error = kafka_error(refused.__cause__) if refused.__cause__ else None
-            is_denied = error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+            is_denied = _code(refused) == KafkaError.GROUP_AUTHORIZATION_FAILED
             return GroupFacts(name, is_denied=is_denied)
         state = _word(told.state)
         return GroupFacts(
@@ -129,12 +127,24 @@ class KafkaSurvey(KafkaAdmin):
         self._answer(asked[name], f"deleting topic {name}")
 
     def delete_group(self, name: str) -> None:
-        """Deletes a group without members. Raises Refused, Unavailable."""
+        """Deletes a group without members, if there is one.
+
+        Raises:
+            Again: it has members that are about to leave.
+            Refused, Unavailable.
+        """
 
         def ask() -> "Future[Any]":
             return self._client.delete_consumer_groups([name], request_timeout=_NEVER)[name]
 
-        self._ask(ask, f"deleting group {name}")
+        try:
+            self._ask(ask, f"deleting group {name}")
+        except Refused as refused:
+            code = _code(refused)
+            if code == KafkaError.NON_EMPTY_GROUP:
+                raise Again(str(refused)) from refused
+            if code != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
 
 
 class _Ear(Noise):
@@ -149,6 +159,12 @@ class _Ear(Noise):
         if found is not None:
             address, number, newest = found.groups()
             self.apis.setdefault(address, {})[int(number)] = int(newest)
+
+
+def _code(refused: Refused) -> int | None:
+    """Kafka's own number for it."""
+    error = kafka_error(refused.__cause__) if refused.__cause__ else None
+    return None if error is None else error.code()
 
 
 def _settings(asked: "Future[Any]") -> tuple[dict[str, str] | None, str]:

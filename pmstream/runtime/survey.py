@@ -100,4 +100,4 @@ class Survey(Protocol):
         """Deletes a topic."""
 
     def delete_group(self, name: str) -> None:
-        """Deletes a group without members."""
+        """Deletes a group without members, if there is one. Raises Again while members leave."""

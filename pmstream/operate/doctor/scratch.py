@@ -4,11 +4,12 @@ Rule: nothing of the app is touched; what was made is deleted, whatever happens.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from uuid import uuid4
 
 from pmstream.operate.doctor.case import Case
 from pmstream.operate.doctor.finding import Finding, failure, note, skipped, warning
-from pmstream.operate.doctor.trip import ABORTED, KEPT, TimeUp, Trip, travel
+from pmstream.operate.doctor.trip import ABORTED, KEPT, TimeUp, Trip, again, travel
 from pmstream.runtime.log import TopicSpec
 from pmstream.runtime.log_errors import LogError, Refused
 from pmstream.runtime.survey import ClusterFacts
@@ -89,10 +90,9 @@ def round_trip(case: Case, facts: ClusterFacts) -> Iterator[Finding]:
 def _clean(case: Case, name: str) -> Iterator[Finding]:
     for delete in (case.survey.delete_topic, case.survey.delete_group):
         try:
-            delete(name)
+            again(case, partial(delete, name))
         except LogError as error:
-            if "GROUP_ID_NOT_FOUND" not in str(error):  # it never came to be
-                yield UNDELETED.found(name, str(error))
+            yield UNDELETED.found(name, str(error))
 
 
 def _judge(case: Case, name: str, trip: Trip) -> Iterator[Finding]:

@@ -120,8 +120,8 @@ def _aborted(case: Case, producer: Producer, places: Sequence[TopicPartition], t
     producer.begin()
     for place in places:
         producer.produce(place.topic, ABORTED, partition=place.partition)
-    _again(case, lambda: producer.flush(STEP_SECONDS))
-    _again(case, lambda: producer.abort(STEP_SECONDS))
+    again(case, lambda: producer.flush(STEP_SECONDS))
+    again(case, lambda: producer.abort(STEP_SECONDS))
 
 
 def _committed(
@@ -137,17 +137,17 @@ def _committed(
     trip.sent = case.clock.now()
     for place in places:
         producer.produce(place.topic, KEPT, partition=place.partition)
-    _again(case, lambda: producer.flush(STEP_SECONDS))
+    again(case, lambda: producer.flush(STEP_SECONDS))
     trip.acknowledged = case.clock.now()
     trip.step = "sending positions in a transaction"
     positions = {place: Committed(1, "doctor") for place in places}
-    _again(case, lambda: producer.send_offsets(membership, positions, STEP_SECONDS))
+    again(case, lambda: producer.send_offsets(membership, positions, STEP_SECONDS))
     trip.step = "committing a transaction"
-    _again(case, lambda: producer.commit(STEP_SECONDS))
+    again(case, lambda: producer.commit(STEP_SECONDS))
     trip.seconds = case.clock.monotonic() - began
 
 
-def _again(case: Case, call: Callable[[], None]) -> None:
+def again(case: Case, call: Callable[[], None]) -> None:
     """Repeats it, as a worker does, until time is up."""
     until = case.clock.monotonic() + STEP_SECONDS
     while True:

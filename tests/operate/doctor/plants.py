@@ -233,8 +233,6 @@ PLANTS = (
         "sessions of a second",
         "session-timeout-refused",
         partial(set_otherwise, lambda _p: {"session_timeout_ms": 1_000}),
-        frozenset({"round-trip-failed"}),
-        scratch=True,
     ),
     Plant(
         "client of small records",
