@@ -86,6 +86,7 @@ CLUSTER = (
     Check("sources", layout.sources, "events stay"),
     Check("sizes", layout.sizes, "what may be written is taken"),
     Check("left-overs", layout.left_over, "no doctor left anything"),
+    Check("internal topics", replicas.to_come, "they are there, or Kafka can make them"),
     Check("copies", replicas.copies, "each partition has its leader and its copies"),
     Check("groups", groups.members, "they can be joined"),
     Check("topic permissions", permissions.topics, "workers may do what they have to"),

@@ -11,6 +11,7 @@ from pmstream.runtime.log_errors import Refused
 from pmstream.runtime.survey import ClusterFacts, PartitionFacts, TopicFacts
 
 INTERNAL = ("__transaction_state", "__consumer_offsets")
+"""Where Kafka keeps transactions and positions: made at the first use of either."""
 
 LEADERLESS = failure(
     "no-leader",
@@ -61,6 +62,28 @@ HIDDEN = skipped(
 )
 
 
+IMPOSSIBLE = failure(
+    "internal-topic-impossible",
+    "Kafka cannot make the topic in which it keeps transactions or positions: no worker can work.",
+    "on the brokers, set transaction.state.log.replication.factor and "
+    "offsets.topic.replication.factor to the number of brokers at most (1 on a laptop), and "
+    "transaction.state.log.min.isr to no more than that",
+)
+WEAK = warning(
+    "internal-topic-weak",
+    "Kafka will keep transactions or positions in fewer than three copies, or one copy will count "
+    "as all: a lost disk can lose what was committed.",
+    "on the brokers, set transaction.state.log.replication.factor=3, "
+    "transaction.state.log.min.isr=2 and offsets.topic.replication.factor=3 before the first use",
+)
+
+_FACTOR = {
+    "__transaction_state": "transaction.state.log.replication.factor",
+    "__consumer_offsets": "offsets.topic.replication.factor",
+}
+_IN_SYNC = {"__transaction_state": "transaction.state.log.min.isr"}
+
+
 class Kept(Struct, frozen=True):
     """A topic, its settings (None: hidden), and the brokers that live."""
 
@@ -79,6 +102,29 @@ def copies(case: Case, facts: ClusterFacts) -> Iterator[Finding]:
             yield HIDDEN.found(name, "does not show us its settings")
         yield from judge_partitions(kept)
         yield from judge_durability(kept)
+
+
+def to_come(case: Case, facts: ClusterFacts) -> Iterator[Finding]:
+    """How Kafka would make the topics of its own that are not there yet."""
+    existing, _ = case.survey.describe_topics(INTERNAL)
+    answering = [each for each in facts.brokers if not each.fault]
+    for broker in answering:
+        for topic in INTERNAL:
+            if broker.config is not None and topic not in existing:
+                yield from judge_to_come(topic, broker.config, len(answering))
+
+
+def judge_to_come(topic: str, config: Mapping[str, str], brokers: int) -> Iterator[Finding]:
+    """What becomes of an internal topic with such settings on so many brokers."""
+    factor = int(config.get(_FACTOR[topic], "3"))
+    least = int(config.get(_IN_SYNC.get(topic, ""), "1"))
+    said = f"{_FACTOR[topic]} is {factor}, brokers: {brokers}"
+    if topic in _IN_SYNC:
+        said += f", {_IN_SYNC[topic]} is {least}"
+    if factor > brokers or least > factor:
+        yield IMPOSSIBLE.found(topic, said)
+    elif brokers >= 3 and (factor < 3 or (topic in _IN_SYNC and least < 2)):
+        yield WEAK.found(topic, said)
 
 
 def _config(log: Log, topic: str) -> Mapping[str, str] | None:

@@ -39,7 +39,7 @@ LEAKS = failure(
 )
 SLOW = warning(
     "round-trip-slow",
-    "A transaction takes so long that a process manager can hardly do more than one a second.",
+    "A transaction takes so long that a process manager hardly gets on.",
     "see whether brokers are overloaded, or far away",
 )
 TOOK = note("round-trip", "What a transaction took.")
@@ -60,7 +60,7 @@ UNDELETED = warning(
     "delete it with Kafka's tools; allow Delete on names that begin with `<app>.doctor`",
 )
 
-_SLOW_SECONDS = 1.0
+_SLOW_SECONDS = 3.0
 
 
 def round_trip(case: Case, facts: ClusterFacts) -> Iterator[Finding]:

@@ -29,6 +29,9 @@ CONFIG = {
     "group.max.session.timeout.ms": "1800000",
     "offsets.retention.minutes": "10080",
     "auto.create.topics.enable": "false",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "offsets.topic.replication.factor": "1",
     "group.coordinator.rebalance.protocols": "classic,consumer",
 }
 BROKER = BrokerFacts(1, "127.0.0.1:9092", "", CONFIG, APIS)

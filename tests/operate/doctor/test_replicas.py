@@ -4,9 +4,17 @@ from collections.abc import Mapping
 
 import pytest
 
-from pmstream.operate.doctor.replicas import Kept, judge_durability, judge_partitions
+from pmstream.operate.doctor import Case
+from pmstream.operate.doctor.replicas import (
+    INTERNAL,
+    Kept,
+    judge_durability,
+    judge_partitions,
+    judge_to_come,
+    to_come,
+)
 from pmstream.runtime.survey import PartitionFacts, TopicFacts
-from tests.operate.doctor.kit import codes
+from tests.operate.doctor.kit import broker, codes, paper
 
 THREE = frozenset({1, 2, 3})
 GOOD = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
@@ -81,3 +89,44 @@ def test_a_topic_whose_settings_are_hidden_is_judged_by_its_copies_alone() -> No
     topic = TopicFacts("t", (PartitionFacts(0, *WHOLE),))
 
     assert codes(judge_durability(Kept(topic, None, THREE))) == []
+
+
+@pytest.mark.parametrize(
+    ("factor", "least", "brokers", "code"),
+    [
+        ("1", "1", 1, []),
+        ("3", "2", 1, ["internal-topic-impossible"]),
+        ("1", "2", 1, ["internal-topic-impossible"]),
+        ("3", "2", 3, []),
+        ("1", "1", 3, ["internal-topic-weak"]),
+        ("3", "1", 3, ["internal-topic-weak"]),
+    ],
+)
+def test_how_kafka_would_make_its_transaction_log_is_judged(
+    factor: str, least: str, brokers: int, code: list[str]
+) -> None:
+    config = {
+        "transaction.state.log.replication.factor": factor,
+        "transaction.state.log.min.isr": least,
+    }
+
+    assert codes(judge_to_come("__transaction_state", config, brokers)) == code
+
+
+def test_positions_need_three_copies_too() -> None:
+    config = {"offsets.topic.replication.factor": "1"}
+
+    assert codes(judge_to_come("__consumer_offsets", config, 3)) == ["internal-topic-weak"]
+    assert codes(judge_to_come("__consumer_offsets", {}, 1)) == ["internal-topic-impossible"]
+
+
+def test_an_internal_topic_that_is_there_is_not_judged_by_settings(case: Case) -> None:
+    wrong = broker(
+        transaction_state_log_replication_factor="3", offsets_topic_replication_factor="3"
+    )
+
+    assert codes(to_come(case, wrong)) == ["internal-topic-impossible"] * 2
+
+    paper(case).known = {name: TopicFacts(name, (PartitionFacts(0, *WHOLE),)) for name in INTERNAL}
+
+    assert codes(to_come(case, wrong)) == []
