@@ -1,6 +1,7 @@
 """An app on a real Kafka where nothing is wrong, and an administrator's hands to change that."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,14 @@ class Patient:
             how = {"num_partitions": len(replicas), "replica_assignment": replicas}
         asked = self.admin.create_topics([NewTopic(topic, config=config, **how)])
         asked[topic].result(TIMEOUT_S)
-        self.log.topics()
+        self.wait(lambda: topic in self.log.topics())
+
+    def wait(self, is_so: Callable[[], bool]) -> None:
+        """Until brokers know of a change."""
+        until = time.monotonic() + TIMEOUT_S
+        while not is_so():
+            assert time.monotonic() < until, "the brokers do not get to know of it"
+            time.sleep(0.02)
 
     def alter(self, topic: str, **config: str) -> None:
         """Changes settings of a topic; `_` stands for a dot."""
@@ -116,10 +124,12 @@ class Patient:
         """Adds partitions."""
         asked = self.admin.create_partitions([NewPartitions(topic, total)])
         asked[topic].result(TIMEOUT_S)
+        self.wait(lambda: self.log.topics()[topic].partitions == total)
 
     def delete(self, topic: str) -> None:
         """Deletes a topic."""
         self.admin.delete_topics([topic])[topic].result(TIMEOUT_S)
+        self.wait(lambda: topic not in self.log.topics())
 
     def forget(self, group: str) -> None:
         """Deletes a group and its positions."""
