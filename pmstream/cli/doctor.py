@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import Annotated
 
 import msgspec
@@ -64,21 +63,20 @@ def doctor(
 
 
 def _shown(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The same findings, each printed under its check."""
-    wide = console()
-    for check, found in groupby(findings, key=lambda each: each.check):
-        wide.print(check, style="bold")
-        for each in found:
-            for line in _lines(each):
-                wide.print(line, soft_wrap=True)
-            yield each
+    """The same findings, each printed, the name of a check beside its first one."""
+    wide, before = console(), ""
+    for each in findings:
+        for line in _lines(each, "" if each.check == before else each.check):
+            wide.print(line, soft_wrap=True)
+        before = each.check
+        yield each
 
 
-def _lines(finding: Finding) -> Iterator[str]:
+def _lines(finding: Finding, check: str) -> Iterator[str]:
     where = f"{finding.where}: " if finding.where else ""
-    yield f"  {_MARKS[finding.severity]:<8} {where}{finding.what}"
+    yield f"{check:<18} {_MARKS[finding.severity]:<8} {where}{finding.what}"
     if finding.remedy:
-        yield f"  {'':<8} -> {finding.remedy} [{finding.code}]"
+        yield f"{'':<18} {'':<8} -> {finding.remedy} [{finding.code}]"
 
 
 def _summary(app: str, findings: Iterable[Finding]) -> str:

@@ -46,7 +46,7 @@ def test_a_failure_is_exit_code_1_with_its_place_and_remedy(
     result = pmstream("doctor", APP)
 
     lines = result.stdout.splitlines()
-    at = lines.index("  FAILURE  bank.transfer-money.dead-letters: does not exist")
+    at = lines.index(f"{'topics':<18} FAILURE  bank.transfer-money.dead-letters: does not exist")
     assert result.exit_code == 1
     assert lines[at + 1].split("-> ")[1] == (
         f"`pmstream topics ensure {APP}` makes it [topic-missing]"

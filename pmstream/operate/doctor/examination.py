@@ -83,7 +83,7 @@ CLUSTER = (
     Check("broker settings", brokers.settings, "they suit ours"),
     Check("topics", layout.as_wanted, "all there, and as they should be"),
     Check("positions", layout.started, "each process manager knows where it starts"),
-    Check("sources", layout.sources, "events stay"),
+    Check("sources", layout.sources, "they keep events until they are read"),
     Check("sizes", layout.sizes, "what may be written is taken"),
     Check("left-overs", layout.left_over, "no doctor left anything"),
     Check("internal topics", replicas.to_come, "they are there, or Kafka can make them"),

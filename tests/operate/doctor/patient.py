@@ -28,10 +28,12 @@ from pmstream.examples.transfer import TransferMoney
 from pmstream.examples.transfer import app as bank
 from pmstream.operate import starts, topics
 from pmstream.operate.doctor import Case, Finding, Severity, examine
+from pmstream.operate.doctor.replicas import INTERNAL
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.kafka import KafkaLog
+from pmstream.runtime.log import TopicSpec
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 PM = "transfer-money"
 OF_THE_MACHINE = frozenset({"space-low", "space-out", "round-trip-slow"})
 FOREVER = {"retention.ms": "-1"}
@@ -102,7 +104,7 @@ class Patient:
             how = {"num_partitions": len(replicas), "replica_assignment": replicas}
         asked = self.admin.create_topics([NewTopic(topic, config=config, **how)])
         asked[topic].result(TIMEOUT_S)
-        self.wait(lambda: topic in self.log.topics())
+        self.log._await_visible([TopicSpec(topic, how["num_partitions"])])
 
     def wait(self, is_so: Callable[[], bool]) -> None:
         """Until brokers know of a change."""
@@ -119,6 +121,20 @@ class Patient:
         ]
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
         self.admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_S)
+
+    def settle(self) -> None:
+        """Waits until all copies are in sync, those of Kafka's own topics, too."""
+        survey = self.log.survey()
+
+        def is_whole() -> bool:
+            topics, _ = survey.describe_topics([self.source, self.names.changelog, *INTERNAL])
+            return all(
+                len(each.in_sync) == len(each.replicas)
+                for topic in topics.values()
+                for each in topic.partitions
+            )
+
+        self.wait(is_whole)
 
     def grow(self, topic: str, total: int) -> None:
         """Adds partitions."""

@@ -55,6 +55,7 @@ def test_nothing_is_wrong_on_a_healthy_broker(kafka: Cluster, tmp_path: Path) ->
 
 def test_nothing_is_wrong_on_three_healthy_brokers(kafka3: Cluster, tmp_path: Path) -> None:
     patient = Patient(kafka3.bootstrap_servers, tmp_path, 3, settings={"replication": 3})
+    patient.settle()
 
     assert wrong_with(patient.case()) == {}
 
@@ -140,12 +141,15 @@ def test_each_lacking_permission_is_named(
 
 def test_what_a_lost_broker_takes_along_is_found(kafka3: Cluster, tmp_path: Path) -> None:
     patient = Patient(kafka3.bootstrap_servers, tmp_path, 1, {"source": [[3]]})
+    patient.alter(patient.source, min_insync_replicas="1")
+    patient.settle()
     before = set(wrong_with(structs.replace(patient.case(), scratch=False)))
     kafka3.stop_broker(3)
     try:
         found = wrong_with(structs.replace(patient.case(), scratch=False))
     finally:
         kafka3.start_broker(3)
+        patient.settle()
 
     assert before == {"few-copies"}
     assert found["no-leader"].what == "nobody leads it; brokers away: 3"
