@@ -140,7 +140,7 @@ class Patient:
         """Adds partitions."""
         asked = self.admin.create_partitions([NewPartitions(topic, total)])
         asked[topic].result(TIMEOUT_S)
-        self.wait(lambda: self.log.topics()[topic].partitions == total)
+        self.log._await_visible([TopicSpec(topic, total)])
 
     def delete(self, topic: str) -> None:
         """Deletes a topic."""
