@@ -82,7 +82,7 @@ def file_in_the_way(p: Patient) -> Iterator[Case]:
 @contextmanager
 def few_open_files(p: Patient) -> Iterator[Case]:
     """Many partitions under a limit that still lets this process open what it needs itself."""
-    for topic in (p.names.inbox, p.names.changelog):
+    for topic in (p.names.inbox, p.names.changelog, p.names.orders):
         p.grow(topic, 60)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1_000, hard))
