@@ -126,6 +126,20 @@ class Fleet:
         while pid is not None and pid in self._supervisor.pids().values():
             time.sleep(0.005)
 
+    def retire(self, spec: Spec, away: float, look: Callable[[], None]) -> None:
+        """SIGTERM, and no start again for so many seconds; returns when it has ended.
+
+        Args:
+            spec: whom.
+            away: as a pod is, until its successor starts.
+            look: what has to go on meanwhile.
+        """
+        pid = self.signal(spec, signal.SIGTERM)
+        while pid is not None and pid in self._supervisor.pids().values():
+            look()
+        # In time: its supervisor has had no turn in which to start it again.
+        self._absent[spec.name] = time.monotonic() + away
+
     def kill_in_commit(self, spec: Spec, away: float = 0.0) -> None:
         """SIGKILL at a step of its next commit; returns when it is dead, or after a while."""
         if away:

@@ -95,7 +95,7 @@ def measure(
 
 def _kill(stage: Stage, plan: Plan, name: str, strike: Strike, number: int) -> float:
     """One kill; answers the seconds until new commands came from all partitions."""
-    _settle(stage, plan)
+    settle(stage, plan)
     victim = stage.fleet.specs[ROUTERS + number % plan.workers]
     strike(stage.fleet, victim)
     fault = Fault(name, victim.name, time.monotonic())
@@ -110,13 +110,23 @@ def _kill(stage: Stage, plan: Plan, name: str, strike: Strike, number: int) -> f
     return fault.recovery
 
 
-def _settle(stage: Stage, plan: Plan) -> None:
-    """Returns when every worker has been at work for a while."""
+def settle(stage: Stage, plan: Plan, look: Callable[[], None] | None = None) -> None:
+    """Returns when every worker has been at work for a while.
+
+    Args:
+        stage: where.
+        plan: how many workers there must be.
+        look: what has to go on meanwhile; `turn` by itself.
+
+    Raises:
+        PmstreamError: it takes too long, or is hopeless.
+    """
+    go_on = look or (lambda: turn(stage))
     since: float | None = None
     until = time.monotonic() + _PATIENCE_SECONDS
     group = NAMES.group("instances")
     while since is None or time.monotonic() - since < _SETTLED_SECONDS:
-        turn(stage)
+        go_on()
         fresh = max(stage.watch.stalls.values(), default=0.0) < _FRESH_SECONDS
         whole = len(stage.fleet.running()) == len(stage.fleet.specs)
         if fresh and whole and len(stage.log.members(group)) == plan.workers:

@@ -74,6 +74,12 @@ def chaos(
     kills_only: Annotated[
         int, typer.Option(min=0, help="Measure recovery from so many kills of each kind instead.")
     ] = 0,
+    rolling: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Replace workers one by one instead, each away for so many seconds."
+        ),
+    ] = None,
     output: OutputOption = Output.TABLE,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep logs, state and Kafka's data.")
@@ -85,6 +91,7 @@ def chaos(
     """
     from pmstream.chaos.play import VERDICT, play
     from pmstream.chaos.recovery import measure
+    from pmstream.chaos.rolling import measure as roll
     from pmstream.chaos.stage import Plan
 
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -92,6 +99,8 @@ def chaos(
     plan = Plan(minutes, seed, workers, brokers, rate, tuple(only or ()))
     if kills_only:
         summary = measure(plan, kills_only, connect, _progress, keep=keep)
+    elif rolling is not None:
+        summary = roll(plan, rolling, connect, _progress, keep=keep)
     else:
         summary = play(plan, connect, _progress, keep=keep)
     show(summary, output, last=VERDICT)
