@@ -100,6 +100,11 @@ lock *args:
 @helm-check *args:
     pytest -n {{ workers }} --dist loadfile tests/deployment/helm "$@"
 
+# The chart in a real Kubernetes API server, built from its Go modules (about 8 CPU-minutes, once)
+[no-exit-message]
+@helm-apiserver *args:
+    PMSTREAM_TEST_APISERVER=1 pytest -p no:randomly tests/deployment/helm/test_apiserver.py "$@"
+
 # Write the chart's table of values anew
 @helm-readme:
     python -m tests.deployment.helm.values_table

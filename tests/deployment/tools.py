@@ -57,9 +57,9 @@ def python_tools() -> Path:
     return _made("python", [LOCK], install)
 
 
-def with_python_tools(script: Path, given: str) -> str:
+def with_python_tools(script: Path, given: str, more: Mapping[str, str] = {}) -> str:
     """Runs a script of ours that imports from `python_tools()`, in a process of its own."""
-    environment = {"PYTHONPATH": str(python_tools())}
+    environment = {**more, "PYTHONPATH": str(python_tools())}
     done = run([sys.executable, script], given=given, environment=environment)
     if done.returncode == NO_HELM:
         pytest.skip("Helm's library has no wheel for this machine, and no helm is on PATH")
@@ -68,56 +68,65 @@ def with_python_tools(script: Path, given: str) -> str:
 
 
 def kube_score() -> Path:
-    """The policy scanner, built by Go."""
+    """The policy scanner."""
+    return go_build("go", GO_TOOLS, KUBE_SCORE) / "kube-score"
+
+
+def go_build(name: str, module: Path, *packages: str, flags: str = "-s -w") -> Path:
+    """A folder with programs, built as a module's go.mod and go.sum pin them; `flags` link."""
     if shutil.which("go") is None:
-        pytest.skip("kube-score is built by Go, and there is no go on PATH: install Go")
+        pytest.skip(f"{', '.join(packages)}: built by Go, and there is no go on PATH: install Go")
 
     def build(folder: Path) -> str:
         done = run(
-            ["go", "build", "-trimpath", "-o", folder / "kube-score", KUBE_SCORE],
-            cwd=GO_TOOLS,
+            ["go", "build", "-trimpath", f"-ldflags={flags}", "-o", f"{folder}/", *packages],
+            cwd=module,
             environment={"GOFLAGS": "-buildvcs=false -mod=readonly"},
         )
         return done.stderr if done.returncode else ""
 
-    return _made("go", sorted(GO_TOOLS.glob("go.*")), build) / "kube-score"
+    return _made(name, sorted(module.glob("go.*")), build, flags)
 
 
 def promtool() -> Path:
-    """Prometheus' tester of rules: the one on PATH, else from Debian's package, unpacked only."""
+    """Prometheus' tester of rules: the one on PATH, else Debian's."""
     found = shutil.which("promtool")
-    if found:
-        return Path(found)
+    return Path(found) if found else from_debian("prometheus", "promtool")
+
+
+def from_debian(package: str, program: str) -> Path:
+    """A program of a Debian package, which is unpacked only."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        pytest.skip("no promtool on PATH, and no Debian to take it from: install Prometheus")
-    return _made("debian", [], _unpack_prometheus) / "promtool"
+        pytest.skip(f"no {program} on PATH, and no Debian to take it from: install {package}")
+    return (
+        _made(f"debian-{program}", [], lambda folder: _unpack(folder, package, program)) / program
+    )
 
 
-def _unpack_prometheus(folder: Path) -> str:
+def _unpack(folder: Path, package: str, program: str) -> str:
     """With lists of its own where the system has none: changes nothing outside the folder."""
     # apt fetches as a user of its own, who may not write here.
     options = ["-o", "APT::Sandbox::User=root"]
-    download = ["apt-get", *options, "download", "prometheus"]
-    done = run(download, cwd=folder)
+    done = run(["apt-get", *options, "download", package], cwd=folder)
     if done.returncode:
         (folder / "lists" / "partial").mkdir(parents=True)
         private = [*options, "-o", f"Dir::State::lists={folder / 'lists'}"]
         run(["apt-get", *private, "update"], cwd=folder)
-        done = run(["apt-get", *private, "download", "prometheus"], cwd=folder)
-    packages = list(folder.glob("prometheus_*.deb"))
+        done = run(["apt-get", *private, "download", package], cwd=folder)
+    packages = list(folder.glob(f"{package}_*.deb"))
     if not packages:
         return done.stderr
     done = run(["dpkg-deb", "-x", packages[0], folder / "all"])
     if done.returncode == 0:
-        (folder / "all" / "usr" / "bin" / "promtool").rename(folder / "promtool")
+        (folder / "all" / "usr" / "bin" / program).rename(folder / program)
     shutil.rmtree(folder / "all")
     packages[0].unlink()
     return done.stderr if done.returncode else ""
 
 
-def _made(name: str, inputs: Sequence[Path], make: Callable[[Path], str]) -> Path:
+def _made(name: str, inputs: Sequence[Path], make: Callable[[Path], str], salt: str = "") -> Path:
     """A folder of the cache that `make` fills once; `make` answers what went wrong, or ""."""
-    digest = hashlib.sha256(sys.version.encode())
+    digest = hashlib.sha256((sys.version + salt).encode())
     for each in inputs:
         digest.update(each.read_bytes())
     folder = _cache() / f"{name}-{digest.hexdigest()[:16]}"
