@@ -86,7 +86,7 @@ def _summary(stood: dict[str, dict[str, float]], away: float, limit: float) -> d
         "replaced": len(stood),
         "away_s": away,
         "stall_s": dict(enumerate(worst)),
-        "stall_p50_s": statistics.median(worst),
+        "stall_p50_s": round(statistics.median(worst), 2),
         "stall_max_s": max(worst),
         "limit_s": limit,
     }
