@@ -6,15 +6,26 @@ from typing import Annotated, Any
 import typer
 
 from pmstream.cli import exits
-from pmstream.cli.loading import clock, load_app
-from pmstream.cli.ordering import WhoOption, WhyOption, YesOption, tell_dry, user
+from pmstream.cli.loading import AppName, clock, load_app
+from pmstream.cli.ordering import (
+    TIMEOUT_SECONDS,
+    Ask,
+    TimeoutOption,
+    WhoOption,
+    WhyOption,
+    YesOption,
+    finish,
+    tell_dry,
+    user,
+)
 from pmstream.cli.output import Output, OutputOption, print_json, show
 from pmstream.cli.spans import moment
 from pmstream.cli.target import AppOrName, ManagerName, target
 from pmstream.errors import ConfigurationError
-from pmstream.operate import dead_letters
+from pmstream.operate import dead_letters, orders
 from pmstream.operate.dead_letters import Letter
 from pmstream.operate.messages import Viewer
+from pmstream.operate.redrive import Planned, Redriver
 
 MOST_SHOWN = 1_000
 """Letters shown unless --limit says otherwise; the last ones."""
@@ -36,7 +47,9 @@ def list_letters(
         str,
         typer.Option(metavar="TIME", help="Only those found since: 1d, or 2026-01-31T12:00+00:00."),
     ] = "",
-    everything: Annotated[bool, typer.Option("--all", help="Dropped ones, too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that are done with, too.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, help="So many at most, the last.")] = MOST_SHOWN,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -87,6 +100,54 @@ def show_letter(
         print_json(row)
     else:
         show([{"field": name, "value": value} for name, value in row.items()], output)
+
+
+@commands.command(name="redrive")
+def redrive_letters(
+    app: AppName,
+    process_manager: ManagerName,
+    ids: LetterIds,
+    *,
+    why: WhyOption = "",
+    who: WhoOption = "",
+    timeout: TimeoutOption = TIMEOUT_SECONDS,
+    yes: YesOption = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Decodes and routes dead letters with today's code, and lets their processes take them in.
+
+    It is a dry run until --yes. An event comes late then: what followed it was handled without it.
+    Exit code 1: some cannot be read still, were refused, or have no answer yet.
+
+    Example: pmstream dead-letters redrive bank.payments:app transfer-money 0:17 --yes
+    """
+    to = target(app, process_manager)
+    redriver = Redriver(
+        to.log, load_app(app, to.settings), process_manager, who or user(), why, clock().now()
+    )
+    if not yes:
+        planned = redriver.plan(ids)
+        show([_planned(each) for each in planned], output)
+        tell_dry(f"{sum(not each.refused for each in planned)} dead letters would be redriven")
+        return
+    planned, given = redriver.redrive(ids)
+    for each in planned:
+        if each.refused:
+            exits.tell(f"{each.letter.id} is not redriven: {each.refused}")
+    ask = Ask(yes=yes, who=who, why=why, timeout=timeout, output=output)
+    finish(orders.answered(to.log, given, clock(), timeout), to, ask)
+    if any(each.refused for each in planned):
+        raise typer.Exit(exits.FOUND)
+
+
+def _planned(planned: Planned) -> dict[str, Any]:
+    uuids = ", ".join(each.process_uuid for each in planned.orders)
+    return {
+        "letter": planned.letter.id,
+        "source": planned.letter.source,
+        "would": f"reach {uuids}" if uuids else "not be redriven",
+        "because": planned.refused or None,
+    }
 
 
 @commands.command(name="drop")

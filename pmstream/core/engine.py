@@ -16,8 +16,8 @@ from pmstream.core.instance import Backlog, Entry, Instance, Status, Wait, Work
 from pmstream.core.interest import DeadLetter, Dropped, Routing, route
 from pmstream.core.lifecycle import DueKind
 from pmstream.core.messages import Cause, Coder, Encoded, Metadata
-from pmstream.core.obeying import Ordered, Refused, obey
-from pmstream.core.orders import Order
+from pmstream.core.obeying import Ordered, Refused, delivered, obey
+from pmstream.core.orders import Order, Verb
 from pmstream.core.process import Callbacks
 from pmstream.core.result import Outcome, Result
 from pmstream.core.state import check_version
@@ -81,6 +81,8 @@ def step(
         cause = work.input
     else:
         if isinstance(input, Order):
+            if input.verb is Verb.DELIVER:
+                return _deliver(callbacks, instance, input, now, coder, max_state_bytes)
             found = _ordered(Ordered(input, callbacks, now, max_state_bytes), instance)
         else:
             found = _called_for(instance, input, now)
@@ -114,6 +116,22 @@ def _ordered(ordered: Ordered, instance: Instance | None) -> Step | tuple[Cause,
     if isinstance(found, Result):
         return _settle(instance, ordered.order, found, ordered.now)
     return found
+
+
+def _deliver(
+    callbacks: Callbacks,
+    instance: Instance | None,
+    order: Order,
+    now: int,
+    coder: Coder,
+    max_state_bytes: int,
+) -> Step:
+    """The event of an order is an event like any other, but nobody asks whether it was seen."""
+    try:
+        arrived = Arrived(delivered(order))
+    except Refused as error:
+        return Step(instance=instance, outcome=Outcome.REFUSED, refused=str(error))
+    return step(callbacks, instance, arrived, now, coder, max_state_bytes)
 
 
 _WAITS = {DueKind.RETRY: Wait.RETRY, DueKind.REPLY: Wait.REPLY, DueKind.START: Wait.START}

@@ -15,10 +15,11 @@ from pmstream.core.answering import text
 from pmstream.core.failure import Stage
 from pmstream.core.inputs import Step
 from pmstream.core.instance import Instance, Status, Timers, Wait, Work
-from pmstream.core.messages import Cause, Timed
+from pmstream.core.messages import Cause, Routed, Timed
 from pmstream.core.orders import OF_PARTITIONS, Order, Verb
 from pmstream.core.process import Callbacks
 from pmstream.core.result import Outcome, Result, ended_marker
+from pmstream.core.routing import Route
 from pmstream.core.state import dump_state, load_state
 from pmstream.core.waiting import fire
 from pmstream.errors import StateInvalid
@@ -59,7 +60,28 @@ def obey(ordered: Ordered, instance: Instance | None) -> Obeyed:
         raise Refused(f"{order.verb} concerns whole partitions, not process {order.process_uuid}")
     if instance is None:
         raise Refused("there is no such instance: it never began, or has ended")
-    return _VERBS[order.verb](ordered, instance)
+    does = _VERBS.get(order.verb)
+    if does is None:
+        raise Refused(f"{order.verb} concerns an event, and comes as one")
+    return does(ordered, instance)
+
+
+_LARGEST = 1 << 63
+
+
+def delivered(order: Order) -> Routed:
+    """The event of an order to deliver it. Raises Refused."""
+    try:
+        found = msgspec.convert(order.arguments.get("event"), Routed)
+        Route(found.route)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise Refused(f"deliver needs `event`, a routed event: {error}") from error
+    numbers = (found.partition, found.offset, found.index, found.hold, found.timestamp + 1)
+    if not all(0 <= each < _LARGEST for each in numbers):
+        raise Refused("deliver: a number of the event is out of range")
+    if found.process_uuid != order.process_uuid:
+        raise Refused(f"deliver: the event is one of process {found.process_uuid!r:.80}")
+    return found
 
 
 def _life(instance: Instance) -> Instance | None:

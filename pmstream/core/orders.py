@@ -29,6 +29,8 @@ class Verb(StrEnum):
     """Let a timer come due now; `name` says which."""
     CANCEL = "cancel"
     """Forget a timer; `name` says which."""
+    DELIVER = "deliver"
+    """Take in an event as if it arrived now; `event`: a `messages.Routed` as plain data."""
     PAUSE = "pause"
     """The partition takes orders only."""
     RESUME = "resume"

@@ -5,6 +5,7 @@ is closed. Rule: a mark is written once, in a transaction: whoever marks fences 
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from msgspec import Struct
 
@@ -13,7 +14,8 @@ from pmstream.errors import ConfigurationError, Undecodable
 from pmstream.operate.bounds import bounds
 from pmstream.operate.reading import read_once
 from pmstream.runtime.codec import Codec, Undeclared
-from pmstream.runtime.log import Headers, Log, Record, TopicPartition
+from pmstream.runtime.log import Log, Producer, Record
+from pmstream.runtime.log_errors import LogError
 
 SOURCE, ERROR, TIME = "pm-source", "pm-error", "pm-time"
 """Headers of a letter: where its record stands, what is wrong with it, when that was found."""
@@ -21,7 +23,7 @@ SOURCE, ERROR, TIME = "pm-source", "pm-error", "pm-time"
 LETTER, MARK, WHO, WHY = "pm-letter", "pm-mark", "pm-who", "pm-why"
 """Headers of a mark."""
 
-DROPPED = "dropped"
+DROPPED, REDRIVEN = "dropped", "redriven"
 
 WRITE_SECONDS = 30.0
 """Until marks that no broker takes are an error."""
@@ -100,33 +102,48 @@ def named(log: Log, names: Names, ids: Collection[str]) -> list[Letter]:
     return [there[each] for each in dict.fromkeys(ids)]
 
 
+@contextmanager
+def sole(log: Log, names: Names) -> Iterator[Producer]:
+    """A transaction that ends all others about these letters first; committed at the end.
+
+    Raises:
+        Again, MustAbort, OutcomeUnknown, Refused, Unavailable: the cluster.
+    """
+    producer = log.producer(f"{names.app}.{names.process_manager}.dead-letters")
+    try:
+        producer.begin()
+        try:
+            yield producer
+            producer.flush(WRITE_SECONDS)
+        except BaseException:
+            with suppress(LogError):  # else the broker does, after transaction_timeout_ms
+                producer.abort(WRITE_SECONDS)
+            raise
+        producer.commit(WRITE_SECONDS)
+    finally:
+        producer.drop()
+
+
 def drop(log: Log, names: Names, ids: Sequence[str], who: str, why: str, now: int) -> list[Letter]:
     """Marks open letters as dropped; answers those that were, others were closed meanwhile.
 
     Raises:
         ConfigurationError: see `named`.
-        Again, MustAbort, OutcomeUnknown, Refused, Unavailable: the cluster; nothing is marked.
+        Again, MustAbort, OutcomeUnknown, Refused, Unavailable: the cluster.
     """
-    producer = log.producer(f"{names.app}.{names.process_manager}.dead-letters")
-    try:
-        found = [each for each in named(log, names, ids) if not each.mark]  # after all others ended
-        if found:
-            producer.begin()
-            for each in found:
-                place = TopicPartition(each.record.topic, each.record.partition)
-                headers = mark_headers(each, DROPPED, who, why, now)
-                producer.produce(place.topic, None, each.record.key, headers, place.partition)
-            producer.flush(WRITE_SECONDS)
-            producer.commit(WRITE_SECONDS)
-        return found
-    finally:
-        producer.drop()
+    with sole(log, names) as producer:
+        found = [each for each in named(log, names, ids) if not each.mark]
+        for each in found:
+            mark(producer, each, DROPPED, who, why, now)
+    return found
 
 
-def mark_headers(letter: Letter, mark: str, who: str, why: str, now: int) -> Headers:
-    """What says what became of a letter."""
+def mark(producer: Producer, letter: Letter, mark: str, who: str, why: str, now: int) -> None:
+    """Says what became of a letter. Raises MustAbort."""
     told = {LETTER: letter.id, MARK: mark, WHO: who, WHY: why, TIME: str(now)}
-    return tuple((name, value.encode()) for name, value in told.items())
+    headers = tuple((name, value.encode()) for name, value in told.items())
+    place = letter.record
+    producer.produce(place.topic, None, place.key, headers, place.partition)
 
 
 def today(app: App, letter: Letter) -> str:

@@ -183,7 +183,7 @@ def of_orders(
 
 
 def _ordered(order: Order) -> str:
-    name = order.arguments.get("name")
+    name = order.arguments.get("name") or order.arguments.get("event")
     what = f"{order.verb} {name}" if isinstance(name, str) else str(order.verb)
     return f"{what} by {order.who or 'nobody'}" + (f": {order.why}" if order.why else "")
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from pmstream.core.instance import Instance
 from pmstream.core.lifecycle import condition
+from pmstream.core.obeying import Refused, delivered
 from pmstream.core.orders import OF_PARTITIONS, Order, Verb
 from pmstream.core.routing import check_uuid
 from pmstream.errors import InvalidRoute
@@ -101,14 +102,24 @@ def order_record(topic: str, order: Order, partition: int) -> Out:
 
 
 def outcome_record(topic: str, outcome: OrderOutcome, partition: int) -> Out:
-    """An outcome as a record."""
+    """An outcome as a record; of an order to deliver it tells which event, not what is in it."""
     key = outcome.order.process_uuid.encode() or None
+    if outcome.order.verb is Verb.DELIVER:
+        outcome = replace(outcome, order=_without_event(outcome.order))
     try:
         value = _encoder.encode(outcome)
     except (TypeError, ValueError, RecursionError):  # of a state that JSON cannot hold
         before, after = _without_state(outcome.before), _without_state(outcome.after)
         value = _encoder.encode(replace(outcome, before=before, after=after))
     return Out(topic, key, value, ((KIND, OUTCOME),), partition)
+
+
+def _without_event(order: Order) -> Order:
+    try:
+        event = delivered(order).cause
+    except Refused:
+        event = ""
+    return replace(order, arguments={"event": event})
 
 
 def _without_state(told: Snapshot | None) -> Snapshot | None:
