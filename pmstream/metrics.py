@@ -129,6 +129,18 @@ OF_WORKER = (
         (*WORKER, "outcome"),
         "Of an instances worker: inputs by what became of them, tries of aborted transactions too.",
     ),
+    Metric(
+        "spans_total",
+        _COUNTER,
+        (*WORKER, "outcome"),
+        "Of tracing: spans that were sent, that failed to arrive, that were lost for want of room.",
+    ),
+    Metric(
+        "traces_limited_total",
+        _COUNTER,
+        WORKER,
+        "Of tracing: sampled events that went untraced because of trace_spans_per_second.",
+    ),
 )
 """What a worker reports of itself."""
 

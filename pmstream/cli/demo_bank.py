@@ -4,15 +4,21 @@ It ends when told to (SIGTERM), or when the standard input that its parent holds
 """
 
 import signal
+import sys
 from types import FrameType
 
 from pmstream.cli.loading import connect
+from pmstream.cli.tracing import tracing
 from pmstream.config import Settings
 from pmstream.examples.bank import Bank
 from pmstream.examples.transfer import app
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.codec import Codec
+from pmstream.runtime.received import Received
 from pmstream.runtime.report import Reporter, end_with_parent
+
+SERVICE = "bank-accounts"
+"""What collectors call it."""
 
 
 def main() -> None:
@@ -26,10 +32,16 @@ def main() -> None:
     settings = Settings.load()
     signal.signal(signal.SIGTERM, stop)
     end_with_parent(stop, settings.shutdown_timeout_s)
-    codec = Codec(app)
-    bank = Bank(connect(settings), SystemClock(), codec.decode, codec.encode_event)
-    reporter = Reporter()
-    bank.run(lambda: reporter.beat() or stopping)
+    codec, reporter = Codec(app), Reporter()
+    with tracing(settings, SERVICE, lambda text: print(text, file=sys.stderr)) as trail:
+        bank = Bank(
+            connect(settings),
+            SystemClock(),
+            codec.decode,
+            codec.encode_event,
+            None if trail is None else Received(trail),
+        )
+        bank.run(lambda: reporter.beat() or stopping)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pmstream import __version__
 from pmstream.app import App
 from pmstream.cli import exits, logs
 from pmstream.cli.loading import AppName, connect, load_app
+from pmstream.cli.tracing import tracing
 from pmstream.config import Settings
 from pmstream.core.process import LEGAL_NAME
 from pmstream.errors import ConfigurationError, Stopped
@@ -37,6 +38,7 @@ from pmstream.runtime.supervisor import (
     Supervisor,
     worker_command,
 )
+from pmstream.runtime.trail import Trail
 from pmstream.runtime.worker import Worker
 
 
@@ -203,17 +205,28 @@ def serve(
     if role not in ROLES:
         raise ConfigurationError(f"role is {role!r}; it is {' or '.join(ROLES)}")
     folder = settings.state_dir / the_app.name / process_manager / name
-    attend(
-        lambda log, clock: make_worker(
-            the_app, process_manager, role, name, log, settings, clock, logs.told, probe
-        ),
-        settings,
-        lock_directory(folder, settings.shutdown_timeout_s) if role == INSTANCES else nullcontext(),
-        app=the_app.name,
-        pm=process_manager,
-        role=role,
-        worker=name,
-    )
+    who = {"app": the_app.name, "pm": process_manager, "role": role, "worker": name}
+    with _traced(the_app, settings, who) as trail:
+        attend(
+            lambda log, clock: make_worker(
+                the_app, process_manager, role, name, log, settings, clock, logs.told, probe, trail
+            ),
+            settings,
+            lock_directory(folder, settings.shutdown_timeout_s)
+            if role == INSTANCES
+            else nullcontext(),
+            **who,
+        )
+
+
+def _traced(
+    app: App, settings: Settings, who: dict[str, str]
+) -> AbstractContextManager[Trail | None]:
+    about = {
+        "service.instance.id": f"{who['worker']}/{who['role']}",
+        "pmstream.process_manager": who["pm"],
+    }
+    return tracing(settings, app.name, lambda text: logs.told("tracing", -1, text), **about)
 
 
 COLLECTED_AFTER = (50_000, 20, 50)

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from pmstream import replies
 from pmstream.examples.accounts import OPENING_BALANCE, account_of, decide
+from pmstream.examples.tables import read_table
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import (
     Committed,
@@ -30,8 +31,8 @@ from pmstream.runtime.log_errors import (
     OffsetPending,
     OutcomeUnknown,
     Refused,
-    Unavailable,
 )
+from pmstream.runtime.received import Received
 
 COMMANDS, EVENTS, BALANCES = "bank.account-commands", "bank.accounts", "bank.balances"
 OUTCOMES = "bank.outcomes"
@@ -74,9 +75,18 @@ class Bank:
         clock: for deadlines.
         decode: reads a command.
         encode: writes an event.
+        traced: makes spans of commands; None: nobody does.
     """
 
-    def __init__(self, log: Log, clock: Clock, decode: Decode, encode: Encode) -> None:
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        decode: Decode,
+        encode: Encode,
+        traced: Received | None = None,
+    ) -> None:
+        self._traced = traced
         self._log, self._clock, self._decode, self._encode = log, clock, decode, encode
         self._owned: set[TopicPartition] = set()
         self._positions: dict[TopicPartition, int] = {}  # of those that are read
@@ -103,8 +113,13 @@ class Bank:
         if self._fault is not None:
             raise Refused(self._fault.text)
         records = [each for each in gathered if self._is_next(each)]
+        if not records:
+            return 0
         batch = self._handle(records)
-        return len(records) if records and self._commit(batch) else 0
+        counts = self._commit(batch)
+        if self._traced is not None:
+            self._traced.decided(counts=counts)
+        return len(records) if counts else 0
 
     def close(self) -> None:
         """Frees everything; what is not committed is done by the next one."""
@@ -159,7 +174,8 @@ class Bank:
 
     def _handle(self, records: Iterable[Record]) -> Batch:
         batch = Batch()
-        for record in records:
+        for each in records:
+            record = each if self._traced is None else self._traced.record(each)
             batch.positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
             command = self._decode(record.topic, record.value) if record.value else None
             id = dict(record.headers).get("command-id") or b""
@@ -178,6 +194,8 @@ class Bank:
             if asked:
                 batch.outcomes[id] = done.refusal
                 self._reply(batch, record, done.refusal)
+        if self._traced is not None:
+            self._traced.rest()
         return batch
 
     def _reply(self, batch: Batch, command: Record, refusal: str) -> None:
@@ -263,25 +281,3 @@ def read_balances(log: Log, clock: Clock) -> dict[str, int]:
     """Account to balance, as committed. Raises Unavailable."""
     found = read_table(log, clock, BALANCES)
     return {account.decode(): int(balance) for account, balance in found.items()}
-
-
-def read_table(log: Log, clock: Clock, topic: str) -> dict[bytes, bytes]:
-    """Key to last value of a topic, as committed. Raises Unavailable."""
-    until = clock.monotonic() + _DEADLINE_SECONDS
-    left = {TopicPartition(topic, number) for number in range(log.topics()[topic].partitions)}
-    table: dict[bytes, bytes] = {}
-    reader = log.reader()
-    try:
-        reader.assign({each: log.start(each) or 0 for each in left})
-        while left:
-            for record in reader.read(BATCH, _PATIENCE_SECONDS):
-                table[record.key or b""] = record.value or b""
-            for each in tuple(left):
-                end = log.end(each, stable=False)
-                if end is not None and (reader.position(each) or 0) >= end:
-                    left.discard(each)
-            if clock.monotonic() > until:
-                raise Unavailable(f"{topic} cannot be read to its end")
-    finally:
-        reader.close()
-    return table

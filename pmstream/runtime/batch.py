@@ -6,6 +6,7 @@ Rule: until the commit is acknowledged it can be thrown away.
 from pmstream.core import engine
 from pmstream.core.engine import Halt, Outcome, Step, Take, Waiting
 from pmstream.runtime.commit import Out
+from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.overlay import Overlay
 from pmstream.runtime.setup import Setup
 from pmstream.runtime.store import Store
@@ -32,6 +33,8 @@ class Batch:
 
     def __init__(self, number: int, setup: Setup, store: Store) -> None:
         self._setup = setup
+        traced, where = setup.traced, TopicPartition(setup.input, number)
+        self._advanced = engine.step if traced is None else traced.of(where)
         self._reply_headers = setup.reply_headers(number)
         self.instances = Overlay(store, setup.room, setup.idle_ms)
         self.counts: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
@@ -68,7 +71,7 @@ class Batch:
         setup = self._setup
         if setup.guard is not None:
             setup.guard.begin()
-        return engine.step(
+        return self._advanced(
             setup.callbacks,
             self.instances.get(uuid),
             input,

@@ -29,10 +29,13 @@ from pmstream.runtime.replies import reply_reader
 from pmstream.runtime.restore import feed_mismatch
 from pmstream.runtime.restores import Place, Told
 from pmstream.runtime.router import RouterStage
+from pmstream.runtime.routes import Routes
 from pmstream.runtime.setup import Direct, Setup
 from pmstream.runtime.sources import Positions, load_note
 from pmstream.runtime.stage import Stage
 from pmstream.runtime.takeover import Takeover
+from pmstream.runtime.traced import Traced
+from pmstream.runtime.trail import Trail
 from pmstream.runtime.worker import Identity, Worker
 
 ROUTER, INSTANCES = "router", "instances"
@@ -49,6 +52,7 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
     clock: Clock,
     told: Told = lambda _what, _partition, _text: None,
     probe: Probe = lambda _step: None,
+    trail: Trail | None = None,
 ) -> Worker:
     """Builds a worker, ready to turn.
 
@@ -62,6 +66,7 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
         clock: time.
         told: hears of what is worth a log line: (what, partition, text).
         probe: told each step of a commit (tests crash there).
+        trail: keeps spans; None when tracing is off.
 
     Raises:
         ConfigurationError: topics are missing or do not fit.
@@ -79,7 +84,7 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
         )
     if role == ROUTER:
         _needed(topics, names, names.inbox, names.dead_letters, *app.events)
-        setup = _router_setup(app, names, identity.transactional_id, topics, told)
+        setup = _router_setup(app, names, identity.transactional_id, topics, told, trail)
         positions = Positions(log, identity.group, setup.topic_ids, takeover, clock)
         stage = RouterStage(setup, positions, told)
     else:
@@ -88,13 +93,15 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
         place = _place(names, name, log, topics, settings, manager.keyed or names.inbox)
         stage = InstancesStage(
             log,
-            partition_setup(app, names, identity.transactional_id, log, settings, clock, told),
+            partition_setup(
+                app, names, identity.transactional_id, log, settings, clock, told, trail=trail
+            ),
             place,
             takeover,
             settings.store_flush_interval_s,
             told,
         )
-    return Worker(log, stage, identity, settings, clock, probe)
+    return Worker(log, stage, identity, settings, clock, probe, trail)
 
 
 def _needed(topics: dict[str, TopicInfo], names: Names, *wanted: str) -> None:
@@ -129,7 +136,12 @@ def _watched(
 
 
 def _router_setup(
-    app: App, names: Names, owner: str, topics: dict[str, TopicInfo], told: Told
+    app: App,
+    names: Names,
+    owner: str,
+    topics: dict[str, TopicInfo],
+    told: Told,
+    trail: Trail | None,
 ) -> router.Setup:
     manager = app.manager(names.process_manager)
     failures = Failures()
@@ -141,6 +153,7 @@ def _router_setup(
         failures=failures,
         topic_ids={topic: topics[topic].id for topic in app.events},
         owner=owner,
+        routes=None if trail is None else Routes(trail, names.process_manager),
     )
 
 
@@ -167,6 +180,7 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
     told: Told,
     *,
     is_watched: bool = True,
+    trail: Trail | None = None,
 ) -> Setup:
     """What all partitions of an instances worker share.
 
@@ -179,6 +193,7 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
         clock: time.
         told: hears of what is worth a log line.
         is_watched: whether callbacks have their time limit, and listeners hear of them.
+        trail: keeps spans; None when tracing is off.
 
     Raises:
         Unavailable: Kafka does not answer.
@@ -201,6 +216,7 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
         callbacks=callbacks,
         guard=guard,
         observer=observer,
+        traced=None if trail is None else Traced(trail, names, callbacks),
         failures=failures,
         read_reply=reply_reader(names.replies, partitions) if confirms else None,
         idle_ms=None if idle is None else milliseconds(idle, "idle_timeout"),

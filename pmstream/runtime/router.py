@@ -12,6 +12,7 @@ from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import inbox_headers
 from pmstream.runtime.intake import Intake
 from pmstream.runtime.log import Record
+from pmstream.runtime.routes import Routes
 from pmstream.runtime.source_stage import SourceStage, Told
 from pmstream.runtime.sources import Positions, Source
 from pmstream.runtime.vitals import Values
@@ -27,6 +28,7 @@ class Setup(Struct, frozen=True, kw_only=True):
         guard: interrupts the author's code; None without `event_timeout`.
         topic_ids: source topic to its id.
         owner: this worker's transactional id.
+        routes: makes spans of routed events; None when tracing is off.
     """
 
     names: Names
@@ -35,6 +37,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     guard: Guard | None
     topic_ids: Mapping[str, str]
     owner: str
+    routes: Routes | None = None
 
 
 class RouterStage(SourceStage):
@@ -62,7 +65,11 @@ class RouterStage(SourceStage):
 
     def handle(self, source: Source, record: Record, now: int) -> bool:
         """Stages what a record becomes; False when it stops the process manager."""
+        routes = self._setup.routes
+        traced = routes.begin(record) if routes is not None else None
         found = self._intake.take(record, source, now)
+        if traced is not None:
+            record = traced.end(record, found)
         if isinstance(found, engine.Halt):
             self.halt = found.reason
             return False

@@ -18,6 +18,7 @@ from pmstream.runtime.log import Record
 from pmstream.runtime.observer import Observer
 from pmstream.runtime.overlay import Room
 from pmstream.runtime.replies import ReadReply
+from pmstream.runtime.traced import Traced
 
 
 class Direct(Struct, frozen=True, kw_only=True):
@@ -49,6 +50,7 @@ class Setup(Struct, frozen=True, kw_only=True):
         guard: interrupts the author's code; None without `event_timeout`.
         failures: counts them.
         observer: tells listeners of each try; None when the app has none.
+        traced: makes spans of inputs; None when tracing is off.
         clock: time.
         owner: this worker's transactional id.
         version: of pmstream.
@@ -69,6 +71,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     guard: Guard | None
     failures: Failures
     observer: Observer | None
+    traced: Traced | None
     clock: Clock
     owner: str
     version: str

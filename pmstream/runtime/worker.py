@@ -4,6 +4,7 @@ Rule: no transaction is open while the consumer gathers, and author code never r
 """
 
 from collections.abc import Callable, Sequence
+from time import time_ns
 
 from msgspec import Struct
 
@@ -13,8 +14,10 @@ from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Aborted, Probe, commit
 from pmstream.runtime.log import Fault, FaultKind, Log, Producer, Record, TopicPartition
 from pmstream.runtime.log_errors import Again, Fenced, MustGather, OutcomeUnknown, Unavailable
+from pmstream.runtime.spans import Transaction
 from pmstream.runtime.stage import Load, Stage
 from pmstream.runtime.tally import Tally
+from pmstream.runtime.trail import Trail
 from pmstream.runtime.vitals import Vitals
 
 FENCED_TWICE_SECONDS = 30.0
@@ -52,6 +55,7 @@ class Worker:
         identity: its names.
         settings: limits and times.
         probe: told each step of a commit.
+        trail: keeps the spans of a batch; None when tracing is off.
     """
 
     def __init__(
@@ -62,9 +66,11 @@ class Worker:
         settings: Settings,
         clock: Clock,
         probe: Probe = lambda _step: None,
+        trail: Trail | None = None,
     ) -> None:
         self._log, self.stage, self._clock, self._probe = log, stage, clock, probe
         self._settings, self._id = settings, identity.transactional_id
+        self._trail = trail
         self._producer: Producer = log.producer(self._id)
         self._consumer = log.consumer(identity.group, identity.member)
         self._consumer.subscribe(stage.topics, self)
@@ -86,15 +92,18 @@ class Worker:
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Drops partitions with all that is not committed: no transaction is open here."""
         self.stage.dropped(partitions)
+        if self._trail is not None:
+            self._trail.dropped(partitions)
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """As revoked: somebody else may own them already."""
-        self.stage.dropped(partitions)
+        self.revoked(partitions)
 
     def fault(self, fault: Fault) -> None:
         """Keeps what must end the worker, until gather has returned."""
         if fault.kind is FaultKind.EXPELLED:
             self.stage.dropped_all()
+            self._settle(Transaction.DROPPED)
         elif fault.where is None or self.stage.is_running(fault.where):
             self._fault = Stopped(fault.text)
 
@@ -135,10 +144,13 @@ class Worker:
             "waiting_records": self.stage.load().waiting,
             **self.report.values(),
         }
+        if self._trail is not None:
+            found.values |= self._trail.values()
         return found
 
     def close(self) -> None:
         """Closes stores, leaves the group (a static member stays), drops the producer."""
+        self._settle(Transaction.DROPPED)
         self.stage.close()
         self._consumer.close()
         self._producer.drop()
@@ -190,12 +202,14 @@ class Worker:
         group = self._consumer.membership()
         if group is None:  # the broker would accept it unfenced
             self.stage.rollback()
+            self._settle(Transaction.ABORTED)
             return False
         inputs = self.stage.load().staged
         slices = self.stage.slices(group.generation)
         if not slices:
             return True
         sent, began = sum(each.sent for each in slices), self._clock.monotonic()
+        began_ns = time_ns()
         try:
             commit(
                 slices,
@@ -206,17 +220,27 @@ class Worker:
                 self._probe,
             )
         except Aborted as error:
+            self._settle(Transaction.ABORTED, began_ns, error)
             self._aborted(error, inputs)
             return False
         except OutcomeUnknown as error:
+            self._settle(Transaction.UNKNOWN, began_ns, error)
             self._rebuild(error)
             return False
         finally:
             self.report.open_seconds.add(self._clock.monotonic() - began)
+        self._settle(Transaction.COMMITTED, began_ns)
         self.report.committed(inputs, sent)
         self._aborted_alone = 0
         self._room = min(self._room * 2, self._settings.max_batch_records)
         return True
+
+    def _settle(
+        self, transaction: Transaction, began: int | None = None, reason: object = ""
+    ) -> None:
+        """Spans of the batch learn what became of it."""
+        if self._trail is not None:
+            self._trail.settle(transaction, began, reason)
 
     def _aborted(self, error: Aborted, inputs: int) -> None:
         """Does the batch again, smaller, so that one input that can never count is found."""

@@ -1,0 +1,67 @@
+"""Traces what a service receives, so that its answers go on in the trace of the command.
+
+Rule: one span a record, whose context the record carries from here on.
+"""
+
+from time import time_ns
+
+from msgspec.structs import replace
+
+from pmstream.core.messages import PROCESS_UUID
+from pmstream.runtime.log import Record, TopicPartition
+from pmstream.runtime.spans import Attribute, Beginning, Kind, Span, Transaction
+from pmstream.runtime.traceparent import carried, sampled
+from pmstream.runtime.trail import Trail, place
+
+
+class Received:
+    """Traces what a service receives: one span a record, whose context its answers carry.
+
+    Args:
+        trail: of the service.
+    """
+
+    def __init__(self, trail: Trail) -> None:
+        self._trail, self._rested_at = trail, 0
+        self._at_hand: Span | None = None
+
+    def record(self, record: Record) -> Record:
+        """A record is at hand, the one before it is done.
+
+        Returns:
+            The record; if it is traced, with the context that goes on from it.
+        """
+        self.rest()
+        context = sampled(record.headers)
+        if context is None or not self._trail.allows():
+            return record
+        where = TopicPartition(record.topic, record.partition)
+        uuid = dict(record.headers).get(PROCESS_UUID) or b""
+        span = self._trail.begin(
+            where,
+            Beginning(
+                name=f"process {record.topic}",
+                kind=Kind.CONSUMER,
+                parent=context,
+                attributes={
+                    **place(record.topic, record.partition, record.offset),
+                    Attribute.PROCESS_UUID: uuid.decode(errors="replace"),
+                },
+            ),
+            is_input=True,
+        )
+        self._at_hand = span
+        headers = carried(record.headers, span.context, goes_on=True)
+        return replace(record, headers=headers)
+
+    def rest(self) -> None:
+        """No record is at hand: what they do is decided next."""
+        self._rested_at = time_ns()
+        if self._at_hand is not None:
+            self._at_hand.end()
+            self._at_hand = None
+
+    def decided(self, *, counts: bool) -> None:
+        """Their transaction is over; `counts`: it is known to count."""
+        transaction = Transaction.COMMITTED if counts else Transaction.UNKNOWN
+        self._trail.settle(transaction, self._rested_at, "" if counts else "done again")

@@ -1,0 +1,207 @@
+"""The door to OpenTelemetry: spans on their way to a collector.
+
+Rule: a collector that is slow or away costs spans, never time: the queue is bounded, and what does
+not fit is counted.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from time import time_ns
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
+from opentelemetry.trace import Span as ApiSpan
+
+from pmstream import __version__
+from pmstream.errors import ConfigurationError
+from pmstream.runtime.spans import Attribute, Beginning, Kind, Span, Transaction, Value
+from pmstream.runtime.traceparent import dump_context, load_context
+
+MOST_QUEUED = 10_000
+"""Spans that wait for the collector; what comes when there are so many is lost, and counted."""
+
+_AT_ONCE = 512
+_SCHEDULE_MS = 1_000
+_KINDS = {
+    Kind.CONSUMER: SpanKind.CONSUMER,
+    Kind.PRODUCER: SpanKind.PRODUCER,
+    Kind.INTERNAL: SpanKind.INTERNAL,
+}
+
+
+class Telemetry:
+    """Takes spans to a collector (`spans.Spans`).
+
+    Args:
+        exporter: sends them.
+        service: whose they are, unless OTEL_SERVICE_NAME says so.
+        told: hears when they do not arrive, and when they do again.
+        about: what else is told of the process.
+    """
+
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        service: str,
+        told: Callable[[str], None] = lambda _text: None,
+        about: Mapping[str, str] | None = None,
+    ) -> None:
+        self._sender = _Sender(exporter, told)
+        self._queue = _Queue(self._sender)
+        name = os.environ.get("OTEL_SERVICE_NAME") or service
+        resource = Resource.create({**(about or {}), "service.name": name})
+        # The sampled flag of each event has decided: no variable may change that.
+        self._provider = TracerProvider(
+            sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False
+        )
+        self._provider.add_span_processor(self._queue)
+        self._tracer = self._provider.get_tracer("pmstream", __version__)
+        self._told = told
+
+    def begin(self, how: Beginning) -> Span:
+        """Begins a span; without a parent it begins a trace."""
+        around = Context()
+        if how.parent is not None:
+            around = set_span_in_context(NonRecordingSpan(_context(how.parent)), around)
+        span = self._tracer.start_span(
+            how.name,
+            around,
+            _KINDS[how.kind],
+            {attribute.value: value for attribute, value in how.attributes.items()},
+            [Link(_context(each)) for each in how.links],
+            how.began,
+        )
+        return _Span(span)
+
+    def counts(self) -> dict[str, float]:
+        """Spans so far: that arrived, that the collector refused, that found no room."""
+        sender = self._sender
+        return {"sent": sender.sent, "failed": sender.failed, "lost": self._queue.lost}
+
+    def flush(self) -> None:
+        """Sends what waits, now."""
+        self._provider.force_flush()
+
+    def close(self, seconds: float) -> None:
+        """Sends what waits, for so long at most."""
+        ending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(seconds)
+        if ending.is_alive():
+            self._told(f"spans that the collector did not take in {seconds:.1f} s are lost")
+
+
+class _Span:
+    def __init__(self, span: ApiSpan) -> None:
+        self._span, self._ended = span, 0
+        context = span.get_span_context()
+        self.context = dump_context(context.trace_id, context.span_id)
+
+    def set(self, attribute: Attribute, value: Value) -> None:
+        self._span.set_attribute(attribute.value, value)
+
+    def fail(self, error_type: str, text: str) -> None:
+        self._span.set_attribute(Attribute.ERROR_TYPE.value, error_type)
+        self._span.set_status(Status(StatusCode.ERROR, text))
+
+    def end(self) -> None:
+        self._ended = time_ns()
+
+    def close(self, transaction: Transaction) -> None:
+        self._span.set_attribute(Attribute.TRANSACTION.value, transaction.value)
+        self._span.end(self._ended or None)
+
+
+class _Sender(SpanExporter):
+    """Counts what arrives; tells once that nothing does."""
+
+    def __init__(self, exporter: SpanExporter, told: Callable[[str], None]) -> None:
+        self._exporter, self._told, self._arrives = exporter, told, True
+        self.taken = self.sent = self.failed = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        try:
+            arrives = self._exporter.export(spans) is SpanExportResult.SUCCESS
+        except Exception:  # noqa: BLE001 - whatever a collector makes of it, work goes on
+            arrives = False
+        self.taken += len(spans)
+        self.sent += len(spans) if arrives else 0
+        self.failed += 0 if arrives else len(spans)
+        if arrives != self._arrives:
+            self._arrives = arrives
+            self._told(
+                "spans reach the collector again"
+                if arrives
+                else "spans do not reach the collector: they are lost, and work goes on"
+            )
+        return SpanExportResult.SUCCESS if arrives else SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+class _Queue(BatchSpanProcessor):
+    """Counts what it has no room for, which the library only logs."""
+
+    def __init__(self, sender: _Sender) -> None:
+        super().__init__(sender, MOST_QUEUED + _AT_ONCE, _SCHEDULE_MS, _AT_ONCE)
+        self._sender, self._taken, self.lost = sender, 0, 0
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if self._taken - self._sender.taken >= MOST_QUEUED:
+            self.lost += 1
+            return
+        self._taken += 1
+        super().on_end(span)
+
+
+def _context(context: bytes) -> SpanContext:
+    trace_id, span_id = load_context(context)
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=_SAMPLED)
+
+
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+
+
+def otlp(endpoint: str) -> SpanExporter:
+    """Sends spans by OTLP over HTTP, to where the OTEL_EXPORTER_OTLP_* variables say.
+
+    Args:
+        endpoint: base URL of the collector; "": see those variables.
+
+    Raises:
+        ConfigurationError: the exporter is not installed.
+    """
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    except ImportError as error:
+        raise ConfigurationError(
+            "tracing is on, but the OTLP exporter is not installed: pip install 'pmstream[otlp]'"
+        ) from error
+    # It logs each batch that does not arrive; we tell once, and count.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    if not endpoint:
+        return OTLPSpanExporter()
+    path = "" if endpoint.rstrip("/").endswith(_PATH) else _PATH
+    return OTLPSpanExporter(endpoint.rstrip("/") + path)
+
+
+_PATH = "/v1/traces"
