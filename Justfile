@@ -129,15 +129,15 @@ lock *args:
 @topics *args:
     pmstream topics ensure {{ app }} --create-missing --yes "$@"
 
-# Run the app on this machine until Ctrl-C
+# Run the app on this machine until Ctrl-C, traced
 [no-exit-message]
 @run *args:
-    PMSTREAM_STATE_DIR="${PMSTREAM_STATE_DIR:-.pmstream/state}" pmstream run {{ app }} "$@"
+    PMSTREAM_STATE_DIR="${PMSTREAM_STATE_DIR:-.pmstream/state}" PMSTREAM_TRACING="${PMSTREAM_TRACING:-on}" pmstream run {{ app }} "$@"
 
-# Ask for some transfers of money, for the example app
+# Ask for some transfers of money, for the example app, traced
 [no-exit-message]
 @produce count="1":
-    python compose/transfers.py {{ count }} | pmstream produce pmstream.examples.transfer:app bank.transfers --type MoneyTransferRequested --key debit_account --file -
+    python compose/transfers.py {{ count }} | PMSTREAM_TRACING="${PMSTREAM_TRACING:-on}" pmstream produce pmstream.examples.transfer:app bank.transfers --type MoneyTransferRequested --key debit_account --file -
 
 # The traces of a process, from Jaeger: just trace UUID
 [no-exit-message]

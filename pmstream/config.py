@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         cache_bytes: decoded instances that a worker keeps in memory.
         shutdown_timeout_s: seconds that workers get to end politely.
         health_port: where a supervisor serves /startupz, /readyz, /livez and /metrics; 0: nowhere.
-        tracing: "on" makes spans of events whose `traceparent` has the sampled flag.
+        tracing: whether events whose `traceparent` has the sampled flag get spans.
         tracing_endpoint: base URL of the collector (OTLP over HTTP); empty: what
             OTEL_EXPORTER_OTLP_ENDPOINT says, else port 4318 of this machine.
         trace_mode: "parent": handling an event goes on in its producer's trace; "link": it begins
@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(default=64 << 20, ge=0)
     shutdown_timeout_s: float = Field(default=30, gt=0)
     health_port: int = Field(default=9464, ge=0, le=65_535)
-    tracing: Literal["off", "on"] = "off"
+    tracing: bool = False
     tracing_endpoint: str = Field(default="", pattern=r"^(https?://\S+)?$")
     trace_mode: Literal["parent", "link"] = "parent"
     trace_spans_per_second: int = Field(default=1_000, ge=1)

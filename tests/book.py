@@ -9,6 +9,7 @@ from pmstream.core.instance import Status
 from pmstream.core.lifecycle import LIFECYCLE
 from pmstream.core.routing import HOLDABLE, ROUTES, Action, Route
 from pmstream.metrics import METRICS, PARTITION, WORKER
+from pmstream.runtime.spans import MEANINGS, Attribute
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- generated from {}: python -m tests.book -->", "<!-- end -->"
@@ -102,9 +103,16 @@ def _labels(labels: tuple[str, ...]) -> str:
     return ", ".join(f"`{each}`" for each in labels)
 
 
+def attributes() -> Iterator[str]:
+    """What a span tells."""
+    rows = [[f"`{each}`", MEANINGS[each]] for each in Attribute]
+    return _table(["attribute", "meaning"], rows)
+
+
 PAGES = {
     DOCS / "semantics.md": {"ROUTES": routes, "LEGAL": legal, "LIFECYCLE": lifecycle},
     DOCS / "metrics.md": {"METRICS": metrics},
+    DOCS / "tracing.md": {"MEANINGS": attributes},
 }
 
 

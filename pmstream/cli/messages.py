@@ -14,16 +14,22 @@ import typer
 from pmstream.cli import exits
 from pmstream.cli.loading import AppName, connect, load_app
 from pmstream.cli.output import Output, OutputOption, counted, print_json
+from pmstream.cli.tracing import tracing
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
 from pmstream.operate import messages
 from pmstream.operate.bounds import bounds
 from pmstream.operate.reading import read_once
 from pmstream.runtime.log import Headers, Log, Record, TopicPartition
+from pmstream.runtime.produced import traced_headers
+from pmstream.runtime.trail import Trail
 
 TopicName = Annotated[
     str, typer.Argument(metavar="TOPIC", help="One of the app's topics.", show_default=False)
 ]
+
+PRODUCER = "pmstream-produce"
+"""What collectors call it."""
 
 _FLUSH_SECONDS = 30.0
 
@@ -62,8 +68,9 @@ def produce(
     encoder = messages.Encoder(the_app, topic, type_name, key)
     messages.existing(the_app, log, topic)
     with ExitStack() as stack:
+        trail = stack.enter_context(tracing(settings, PRODUCER, exits.tell))
         lines: Iterable[str] = [text] if text is not None else _lines(file, stack)
-        count = _write(log, topic, encoder, lines, rate)
+        count = _write(log, topic, encoder, lines, rate, trail)
     print(f"{count} {'message' if count == 1 else 'messages'} written into {topic}")
 
 
@@ -77,7 +84,12 @@ def _lines(file: Path | None, stack: ExitStack) -> Iterable[str]:
 
 
 def _write(
-    log: Log, topic: str, encoder: messages.Encoder, lines: Iterable[str], rate: float | None
+    log: Log,
+    topic: str,
+    encoder: messages.Encoder,
+    lines: Iterable[str],
+    rate: float | None,
+    trail: Trail | None,
 ) -> int:
     writer, begin, count = log.writer(), time.monotonic(), 0
     try:
@@ -92,7 +104,8 @@ def _write(
                 ) from error
             if rate is not None:
                 time.sleep(max(begin + count / rate - time.monotonic(), 0))
-            writer.produce(topic, value, record_key, encoder.headers)
+            headers = encoder.headers + traced_headers(trail, topic)
+            writer.produce(topic, value, record_key, headers)
             count += 1
     finally:
         writer.flush(_FLUSH_SECONDS)

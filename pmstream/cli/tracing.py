@@ -29,7 +29,7 @@ def tracing(
     Raises:
         ConfigurationError: the exporter is not installed.
     """
-    if settings.tracing == "off" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if not settings.tracing or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         yield None
         return
     from pmstream.runtime.telemetry import Telemetry, otlp

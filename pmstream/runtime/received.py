@@ -23,6 +23,7 @@ class Received:
 
     def __init__(self, trail: Trail) -> None:
         self._trail, self._rested_at = trail, 0
+        self._places: set[TopicPartition] = set()
         self._at_hand: Span | None = None
 
     def record(self, record: Record) -> Record:
@@ -51,6 +52,7 @@ class Received:
             is_input=True,
         )
         self._at_hand = span
+        self._places.add(where)
         headers = carried(record.headers, span.context, goes_on=True)
         return replace(record, headers=headers)
 
@@ -64,4 +66,6 @@ class Received:
     def decided(self, *, counts: bool) -> None:
         """Their transaction is over; `counts`: it is known to count."""
         transaction = Transaction.COMMITTED if counts else Transaction.UNKNOWN
-        self._trail.settle(transaction, self._rested_at, "" if counts else "done again")
+        reason = "" if counts else "what does not count is done again"
+        self._trail.settle(transaction, self._places, self._rested_at, reason)
+        self._places = set()

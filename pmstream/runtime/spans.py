@@ -100,8 +100,8 @@ class Span(Protocol):
     def end(self) -> None:
         """What it measures ends here; whether that counts is seen later."""
 
-    def close(self, transaction: Transaction) -> None:
-        """Hands it over; ends it if nothing has."""
+    def close(self, transaction: Transaction | None = None) -> None:
+        """Hands it over; ends it if nothing has. None: it is of no transaction."""
 
 
 class Beginning(Struct, frozen=True, kw_only=True):

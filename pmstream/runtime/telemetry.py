@@ -122,8 +122,9 @@ class _Span:
     def end(self) -> None:
         self._ended = time_ns()
 
-    def close(self, transaction: Transaction) -> None:
-        self._span.set_attribute(Attribute.TRANSACTION.value, transaction.value)
+    def close(self, transaction: Transaction | None = None) -> None:
+        if transaction is not None:
+            self._span.set_attribute(Attribute.TRANSACTION.value, transaction.value)
         self._span.end(self._ended or None)
 
 

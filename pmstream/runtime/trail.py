@@ -74,10 +74,14 @@ class Trail:
             how: see `Beginning`.
             is_input: the commit's span links to it.
         """
-        self._left -= 1
-        span = self._spans.begin(how)
+        span = self.tell(how)
         self._held.setdefault(where, []).append(_Held(span, is_input))
         return span
+
+    def tell(self, how: Beginning) -> Span:
+        """Begins a span of no batch."""
+        self._left -= 1
+        return self._spans.begin(how)
 
     # What becomes of them
 
@@ -102,16 +106,22 @@ class Trail:
             self.drop(each, 0)
 
     def settle(
-        self, transaction: Transaction, began: int | None = None, reason: object = ""
+        self,
+        transaction: Transaction,
+        places: Iterable[TopicPartition] = (),
+        began: int | None = None,
+        reason: object = "",
     ) -> None:
-        """The batch is decided.
+        """The batch is decided; what is no part of it is dropped.
 
         Args:
             transaction: how.
+            places: the partitions that have a share in it.
             began: when its commit did, nanoseconds since the epoch; None: it did not.
             reason: why it does not count.
         """
-        held = [each for part in self._held.values() for each in part]
+        held = [each for place in places for each in self._held.pop(place, ())]
+        self.dropped(list(self._held))
         self._held.clear()
         if held and began is not None:
             self._tell_commit(held, transaction, began, str(reason))

@@ -4,6 +4,7 @@ Rule: no transaction is open while the consumer gathers, and author code never r
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import time_ns
 
 from msgspec import Struct
@@ -103,7 +104,7 @@ class Worker:
         """Keeps what must end the worker, until gather has returned."""
         if fault.kind is FaultKind.EXPELLED:
             self.stage.dropped_all()
-            self._settle(Transaction.DROPPED)
+            self._settle()
         elif fault.where is None or self.stage.is_running(fault.where):
             self._fault = Stopped(fault.text)
 
@@ -150,7 +151,7 @@ class Worker:
 
     def close(self) -> None:
         """Closes stores, leaves the group (a static member stays), drops the producer."""
-        self._settle(Transaction.DROPPED)
+        self._settle()
         self.stage.close()
         self._consumer.close()
         self._producer.drop()
@@ -202,14 +203,14 @@ class Worker:
         group = self._consumer.membership()
         if group is None:  # the broker would accept it unfenced
             self.stage.rollback()
-            self._settle(Transaction.ABORTED)
+            self._settle()
             return False
         inputs = self.stage.load().staged
         slices = self.stage.slices(group.generation)
         if not slices:
             return True
         sent, began = sum(each.sent for each in slices), self._clock.monotonic()
-        began_ns = time_ns()
+        settled = partial(self._settle, [each.source for each in slices], time_ns())
         try:
             commit(
                 slices,
@@ -220,27 +221,31 @@ class Worker:
                 self._probe,
             )
         except Aborted as error:
-            self._settle(Transaction.ABORTED, began_ns, error)
+            settled(Transaction.ABORTED, error)
             self._aborted(error, inputs)
             return False
         except OutcomeUnknown as error:
-            self._settle(Transaction.UNKNOWN, began_ns, error)
+            settled(Transaction.UNKNOWN, error)
             self._rebuild(error)
             return False
         finally:
             self.report.open_seconds.add(self._clock.monotonic() - began)
-        self._settle(Transaction.COMMITTED, began_ns)
+        settled(Transaction.COMMITTED)
         self.report.committed(inputs, sent)
         self._aborted_alone = 0
         self._room = min(self._room * 2, self._settings.max_batch_records)
         return True
 
     def _settle(
-        self, transaction: Transaction, began: int | None = None, reason: object = ""
+        self,
+        places: Sequence[TopicPartition] = (),
+        began: int | None = None,
+        transaction: Transaction = Transaction.DROPPED,
+        reason: object = "",
     ) -> None:
-        """Spans of the batch learn what became of it."""
+        """The spans of the batch learn what became of it."""
         if self._trail is not None:
-            self._trail.settle(transaction, began, reason)
+            self._trail.settle(transaction, places, began, reason)
 
     def _aborted(self, error: Aborted, inputs: int) -> None:
         """Does the batch again, smaller, so that one input that can never count is found."""

@@ -7,6 +7,7 @@ import pytest
 
 from pmstream.runtime.memory import MemoryLog
 from tests.cli.conftest import APP, Pmstream
+from tests.runtime.tracing.otlp import receiving
 
 TOPIC = "bank.transfers"
 ONE = {
@@ -188,3 +189,19 @@ def bank_records(log: MemoryLog) -> list[bytes | None]:
 
     found = read_once(log, bounds(log, log.topics()[TOPIC]))
     return [record.value for records in found for record in records]
+
+
+def test_a_trace_begins_with_each_message_if_tracing_is_on(
+    pmstream: Pmstream, bank: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiving() as receiver:
+        monkeypatch.setenv("PMSTREAM_TRACING", "on")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+        for _ in range(2):
+            pmstream("produce", APP, TOPIC, *TYPE, "--json", json.dumps(ONE))
+
+    sent = {f"00-{each.trace_id.hex()}-{each.span_id.hex()}-01" for each in receiver.spans}
+    rows = consumed(pmstream, TOPIC)
+    assert {each.name for each in receiver.spans} == {"send bank.transfers"}
+    assert {str(dict(row["headers"])["traceparent"]) for row in rows} == sent  # type: ignore[call-overload]
+    assert len(sent) == 2

@@ -19,7 +19,7 @@ from pmstream.runtime.received import Received
 from pmstream.runtime.roles import ROLES, make_worker
 from pmstream.runtime.spans import Attribute
 from pmstream.testing.running import Running
-from tests.runtime.tracing_kit import (
+from tests.runtime.tracing.kit import (
     PRODUCER,
     SAMPLED,
     TRACE,

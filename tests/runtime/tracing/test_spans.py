@@ -1,72 +1,30 @@
 """Spans of a sampled event through router, instance and command; nobody else's bytes change."""
 
-from collections.abc import Callable, Iterator
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
-from pmstream.core.instance import load_instance
-from pmstream.core.orders import Verb
-from pmstream.operate import orders
-from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.log_errors import MustAbort, OutcomeUnknown
-from pmstream.runtime.memory import MemoryLog
+from pmstream.runtime.roles import INSTANCES
 from pmstream.runtime.spans import Attribute
-from pmstream.runtime.store import instance_key
-from tests.runtime.clocked import TIMER_SECONDS, make_app
-from tests.runtime.tracing_kit import (
-    ENOUGH,
+from tests.runtime.tracing.kit import (
     PRODUCER,
     SAMPLED,
     TRACE,
     UNSAMPLED,
-    TracedWorld,
+    Make,
     carried_by,
+    happens,
     id_of,
     links_of,
+    memory,
     parent_of,
     told,
     trace_of,
 )
 from tests.runtime.world import Happened
-
-Make = Callable[..., TracedWorld]
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
-def make(tmp_path: Path, clock: VirtualClock) -> Iterator[Make]:
-    made: list[TracedWorld] = []
-
-    def make(per_second: int = ENOUGH, *, links: bool = False, **options: Any) -> TracedWorld:
-        world = TracedWorld(
-            MemoryLog(clock),
-            tmp_path,
-            clock,
-            app=make_app(**options),
-            per_second=per_second,
-            links=links,
-        )
-        made.append(world)
-        world.start_all()
-        return world
-
-    yield make
-    for each in made:
-        each.close()
-
-
-def happens(world: TracedWorld, what: str = "go", *, process: str = "a", n: int = 0) -> None:
-    """A sampled event is worked on."""
-    world.produce(Happened(process=process, what=what, n=n), headers=SAMPLED)
-    world.settle()
 
 
 def test_a_sampled_event_is_told_from_its_producer_to_its_command(make: Make) -> None:
@@ -119,7 +77,7 @@ def test_a_span_tells_its_event_by_the_names_of_the_table(make: Make) -> None:
         "pmstream.transaction": "committed",
     }
     send = world.collector.one("send world.commands")
-    assert told(send, Attribute.MESSAGE_ID) == dict(command.headers)["command-id"].decode()
+    assert told(send, Attribute.MESSAGE_ID) == (dict(command.headers)["command-id"] or b"").decode()
 
 
 @pytest.mark.parametrize(
@@ -168,109 +126,9 @@ def test_an_event_that_concerns_nobody_makes_no_span(make: Make) -> None:
     assert not world.collector.spans
 
 
-def test_each_step_links_to_the_one_before_it(make: Make) -> None:
-    world = make()
-
-    happens(world)
-    happens(world, n=1)
-
-    first, second = world.collector.named("process world.events")
-    assert links_of(first) == []
-    assert links_of(second) == [id_of(first)]
-
-
-def test_a_delayed_retry_is_a_new_trace_linked_to_the_try_before(
-    make: Make, clock: VirtualClock
-) -> None:
-    world = make()
-    happens(world, "retry")
-    world.manager.healed = True
-    clock.advance(6)
-    world.settle()
-
-    first, *tries = world.collector.named("process world.events")
-    send, again = world.collector.one("send world.commands"), tries[-1]
-    assert first.status.status_code is StatusCode.ERROR
-    assert told(first, Attribute.OUTCOME) == "retrying"
-    assert told(first, Attribute.ANSWER) == "Retry"
-    assert told(first, Attribute.ERROR_TYPE) == "Oops"
-    for number, (before, each) in enumerate(pairwise([first, *tries]), 2):
-        assert parent_of(each) == ""
-        assert links_of(each)[0] == id_of(before)
-        assert told(each, Attribute.INPUT) == "retry"
-        assert told(each, Attribute.ATTEMPT) == number
-    assert len({trace_of(each) for each in (first, *tries)}) == 1 + len(tries)
-    assert told(again, Attribute.OUTCOME) == "handled"
-    assert carried_by(world.asked()[0].headers) == (trace_of(again), id_of(send))
-
-
-def test_a_timer_is_a_new_trace_linked_to_the_step_that_set_it(
-    make: Make, clock: VirtualClock
-) -> None:
-    world = make()
-    happens(world, "timer")
-    clock.advance(TIMER_SECONDS + 1)
-    world.settle()
-
-    timer = world.collector.one("process timer")
-    assert links_of(timer) == [id_of(world.collector.one("process world.events"))]
-    assert (parent_of(timer), told(timer, Attribute.TIMER)) == ("", "it")
-    assert trace_of(timer) != TRACE
-    assert carried_by(world.asked()[1].headers)[0] == trace_of(timer)
-
-
-def test_a_timer_of_a_process_that_was_never_sampled_makes_no_span(
-    make: Make, clock: VirtualClock
-) -> None:
-    world = make()
-    world.count("a", [0], "timer")
-    world.settle()
-    clock.advance(TIMER_SECONDS + 1)
-    world.settle()
-
-    assert len(world.asked()) == 2
-    assert not world.collector.spans
-
-
-def test_what_waited_behind_a_parked_event_is_told_when_it_is_released(make: Make) -> None:
-    world = make()
-    happens(world, "park")
-    happens(world, n=1)
-    world.manager.healed = True
-    release(world)
-
-    parked, queued, *later = world.collector.named("process world.events")
-    ordered = world.collector.one(f"process {world.names.orders}")
-    assert told(parked, Attribute.OUTCOME) == "parked"
-    assert told(queued, Attribute.OUTCOME) == "queued"
-    assert links_of(ordered) == [id_of(parked)]
-    [released] = later
-    assert told(released, Attribute.INPUT) == "backlog"
-    assert parent_of(released) == ""
-    assert set(links_of(released)) == {id_of(ordered), id_of(queued)}
-
-
-def release(world: TracedWorld) -> None:
-    made = orders.make(Verb.RELEASE, ["a"], {}, "ops", "a test", world.clock.now())
-    orders.give(world.log, world.names, made)
-    world.settle()
-
-
-def test_a_reply_goes_on_in_the_trace_of_its_command(make: Make) -> None:
-    world = make(dispatch="confirm")
-    happens(world, "go")
-
-    world.reply(world.asked()[0])
-    world.settle()
-
-    reply = world.collector.one(f"process {world.names.replies}")
-    assert trace_of(reply) == TRACE
-    assert parent_of(reply) == id_of(world.collector.one("send world.commands"))
-
-
 def test_an_aborted_batch_is_told_and_marked(make: Make) -> None:
     world = make()
-    world.log.inject(
+    memory(world).inject(
         "commit", MustAbort("refused"), who=world.names.transactional_id("instances", "w-0")
     )
 
@@ -291,7 +149,7 @@ def test_an_aborted_batch_is_told_and_marked(make: Make) -> None:
 def test_a_batch_whose_outcome_is_unknown_says_so(make: Make) -> None:
     world = make()
     who = world.names.transactional_id("instances", "w-0")
-    world.log.inject("commit", OutcomeUnknown("gone"), after=True, who=who)
+    memory(world).inject("commit", OutcomeUnknown("gone"), after=True, who=who)
 
     happens(world)
 
@@ -308,6 +166,20 @@ def test_an_event_that_stops_the_process_manager_comes_to_no_transaction(make: M
     process = world.collector.one("process world.events")
     assert told(process, Attribute.TRANSACTION) == "dropped"
     assert process.status.status_code is StatusCode.ERROR
+
+
+def test_what_was_not_committed_when_its_partition_moved_is_told_as_dropped(make: Make) -> None:
+    world = make(settings={"commit_interval_ms": 5_000})
+    trail, source = world.trails["w-0"], world.names.inbox
+    places = [TopicPartition(source, number) for number in range(world.partitions)]
+    world.produce(Happened("a", "go", 0), headers=SAMPLED)
+    world.settle(lambda: any(trail.mark(place) for place in places))
+
+    memory(world).lose(world.names.group(INSTANCES), "w-0")
+    world.settle(lambda: bool(world.asked()))
+
+    spans = world.collector.named("process world.events")
+    assert [told(each, Attribute.TRANSACTION) for each in spans] == ["dropped", "committed"]
 
 
 def test_links_instead_of_parents_if_a_deployment_wants_it(make: Make) -> None:
@@ -335,16 +207,3 @@ def test_beyond_the_limit_events_go_untraced_and_are_counted(make: Make) -> None
     assert len(spans) < 20
     limited = world.workers["w-0"].vitals().values["traces_limited_total"]
     assert limited == world.trails["w-0"].limited == 20 - len(spans)
-
-
-def test_the_instance_remembers_its_last_sampled_span(make: Make) -> None:
-    world = make()
-    happens(world)
-    world.count("a", [1])
-    world.settle()
-
-    instance = load_instance(world.changelog()[instance_key("a")])
-    assert instance.trace is not None
-    assert instance.trace.decode().split("-")[2] == id_of(
-        world.collector.one("process world.events")
-    )

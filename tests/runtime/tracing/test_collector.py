@@ -3,16 +3,9 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -23,50 +16,10 @@ from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.spans import MEANINGS, Attribute, Beginning, Kind, Transaction
 from pmstream.runtime.telemetry import Telemetry
 from pmstream.runtime.trail import Trail
+from tests.runtime.tracing.otlp import Receiver, receiving
 
 PLACE = TopicPartition("t", 0)
 PARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-class Receiver(HTTPServer):
-    """Takes OTLP over HTTP, as a collector does."""
-
-    def __init__(self) -> None:
-        self.requests: list[ExportTraceServiceRequest] = []
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Decodes what is posted."""
-
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        assert self.path == "/v1/traces"
-        self.server.requests.append(ExportTraceServiceRequest.FromString(body))
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(ExportTraceServiceResponse().SerializeToString())
-
-    def log_message(self, *_: Any) -> None:
-        """Is quiet."""
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def tell(trail: Trail) -> None:
@@ -79,13 +32,13 @@ def tell(trail: Trail) -> None:
         attributes={Attribute.PROCESS_UUID: "a"},
     )
     trail.begin(PLACE, how, is_input=True).end()
-    trail.settle(Transaction.COMMITTED, began=1)
+    trail.settle(Transaction.COMMITTED, [PLACE], began=1)
 
 
 def test_a_real_receiver_has_all_when_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     with receiving() as receiver:
-        settings = Settings(tracing="on", tracing_endpoint=receiver.endpoint)
+        settings = Settings(tracing=True, tracing_endpoint=receiver.endpoint)
         with tracing(settings, "bank", print, **{"service.instance.id": "w-0"}) as trail:
             assert trail is not None
             tell(trail)
@@ -108,7 +61,7 @@ def test_the_endpoint_may_be_what_others_read_too(monkeypatch: pytest.MonkeyPatc
     with receiving() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
         monkeypatch.setenv("OTEL_SERVICE_NAME", "payments")
-        with tracing(Settings(tracing="on"), "bank", print) as trail:
+        with tracing(Settings(tracing=True), "bank", print) as trail:
             assert trail is not None
             tell(trail)
 
@@ -120,7 +73,7 @@ def test_a_collector_that_is_away_costs_spans_and_is_told_once() -> None:
     told: list[str] = []
     with Receiver() as server:
         gone = server.endpoint  # nobody listens there any more
-    settings = Settings(tracing="on", tracing_endpoint=gone, shutdown_timeout_s=1)
+    settings = Settings(tracing=True, tracing_endpoint=gone, shutdown_timeout_s=1)
     with tracing(settings, "bank", told.append) as trail:
         assert trail is not None
         tell(trail)
@@ -195,7 +148,7 @@ def test_a_commit_links_to_so_many_inputs_at_most() -> None:
     trail = Trail(telemetry, 10_000)
     for _ in range(200):
         trail.begin(PLACE, Beginning(name="x"), is_input=True)
-    trail.settle(Transaction.COMMITTED, began=1)
+    trail.settle(Transaction.COMMITTED, [PLACE], began=1)
     telemetry.close(10)
 
     [commit] = [each for each in spans if each.name == "commit"]
@@ -228,7 +181,7 @@ from pmstream.config import Settings
 from pmstream.examples.transfer import app
 from pmstream.testing.running import Running
 
-settings = Settings(tracing="on" if sys.argv[1:] else "off")
+settings = Settings(tracing=bool(sys.argv[1:]))
 with tempfile.TemporaryDirectory() as folder, tracing(settings, "bank", print) as trail:
     assert trail is None
     Running(app, Path(folder)).close()

@@ -1,6 +1,6 @@
 """A small world whose spans are kept in memory, by the real SDK."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -8,12 +8,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from pmstream.runtime.commit import Probe
 from pmstream.runtime.log import Headers
+from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import make_worker
 from pmstream.runtime.spans import Attribute
 from pmstream.runtime.telemetry import Telemetry
 from pmstream.runtime.trail import Trail
 from pmstream.runtime.worker import Worker
 from tests.runtime.clocked import ClockedWorld
+from tests.runtime.world import Happened
 
 TRACE, PRODUCER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED: Headers = (("traceparent", f"00-{TRACE}-{PRODUCER}-01".encode()),)
@@ -87,6 +89,22 @@ class TracedWorld(ClockedWorld):
     def close(self) -> None:
         super().close()
         self.collector.close()
+
+
+Make = Callable[..., TracedWorld]
+"""Starts a world, see `conftest.make`."""
+
+
+def memory(world: TracedWorld) -> MemoryLog:
+    """Its log, which can be made to fail."""
+    assert isinstance(world.log, MemoryLog)
+    return world.log
+
+
+def happens(world: TracedWorld, what: str = "go", *, process: str = "a", n: int = 0) -> None:
+    """A sampled event is worked on."""
+    world.produce(Happened(process=process, what=what, n=n), headers=SAMPLED)
+    world.settle()
 
 
 def trace_of(span: ReadableSpan) -> str:

@@ -1,0 +1,138 @@
+"""What time, a reply or an operator brings back: which trace it is, and what it links to."""
+
+from itertools import pairwise
+
+from opentelemetry.trace import StatusCode
+
+from pmstream.core.instance import load_instance
+from pmstream.core.orders import Verb
+from pmstream.operate import orders
+from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.spans import Attribute
+from pmstream.runtime.store import instance_key
+from tests.runtime.clocked import TIMER_SECONDS
+from tests.runtime.tracing.kit import (
+    TRACE,
+    Make,
+    TracedWorld,
+    carried_by,
+    happens,
+    id_of,
+    links_of,
+    parent_of,
+    told,
+    trace_of,
+)
+
+
+def test_each_step_links_to_the_one_before_it(make: Make) -> None:
+    world = make()
+
+    happens(world)
+    happens(world, n=1)
+
+    first, second = world.collector.named("process world.events")
+    assert links_of(first) == []
+    assert links_of(second) == [id_of(first)]
+
+
+def test_a_delayed_retry_is_a_new_trace_linked_to_the_try_before(
+    make: Make, clock: VirtualClock
+) -> None:
+    world = make()
+    happens(world, "retry")
+    world.manager.healed = True
+    clock.advance(6)
+    world.settle()
+
+    first, *tries = world.collector.named("process world.events")
+    send, again = world.collector.one("send world.commands"), tries[-1]
+    assert first.status.status_code is StatusCode.ERROR
+    assert told(first, Attribute.OUTCOME) == "retrying"
+    assert told(first, Attribute.ANSWER) == "Retry"
+    assert told(first, Attribute.ERROR_TYPE) == "Oops"
+    for number, (before, each) in enumerate(pairwise([first, *tries]), 2):
+        assert parent_of(each) == ""
+        assert links_of(each)[0] == id_of(before)
+        assert told(each, Attribute.INPUT) == "retry"
+        assert told(each, Attribute.ATTEMPT) == number
+    assert len({trace_of(each) for each in (first, *tries)}) == 1 + len(tries)
+    assert told(again, Attribute.OUTCOME) == "handled"
+    assert carried_by(world.asked()[0].headers) == (trace_of(again), id_of(send))
+
+
+def test_a_timer_is_a_new_trace_linked_to_the_step_that_set_it(
+    make: Make, clock: VirtualClock
+) -> None:
+    world = make()
+    happens(world, "timer")
+    clock.advance(TIMER_SECONDS + 1)
+    world.settle()
+
+    timer = world.collector.one("process timer")
+    assert links_of(timer) == [id_of(world.collector.one("process world.events"))]
+    assert (parent_of(timer), told(timer, Attribute.TIMER)) == ("", "it")
+    assert trace_of(timer) != TRACE
+    assert carried_by(world.asked()[1].headers)[0] == trace_of(timer)
+
+
+def test_a_timer_of_a_process_that_was_never_sampled_makes_no_span(
+    make: Make, clock: VirtualClock
+) -> None:
+    world = make()
+    world.count("a", [0], "timer")
+    world.settle()
+    clock.advance(TIMER_SECONDS + 1)
+    world.settle()
+
+    assert len(world.asked()) == 2
+    assert not world.collector.spans
+
+
+def test_what_waited_behind_a_parked_event_is_told_when_it_is_released(make: Make) -> None:
+    world = make()
+    happens(world, "park")
+    happens(world, n=1)
+    world.manager.healed = True
+    release(world)
+
+    parked, queued, *later = world.collector.named("process world.events")
+    ordered = world.collector.one(f"process {world.names.orders}")
+    assert told(parked, Attribute.OUTCOME) == "parked"
+    assert told(queued, Attribute.OUTCOME) == "queued"
+    assert links_of(ordered) == [id_of(parked)]
+    [released] = later
+    assert told(released, Attribute.INPUT) == "backlog"
+    assert parent_of(released) == ""
+    assert set(links_of(released)) == {id_of(ordered), id_of(queued)}
+
+
+def release(world: TracedWorld) -> None:
+    made = orders.make(Verb.RELEASE, ["a"], {}, "ops", "a test", world.clock.now())
+    orders.give(world.log, world.names, made)
+    world.settle()
+
+
+def test_a_reply_goes_on_in_the_trace_of_its_command(make: Make) -> None:
+    world = make(dispatch="confirm")
+    happens(world, "go")
+
+    world.reply(world.asked()[0])
+    world.settle()
+
+    reply = world.collector.one(f"process {world.names.replies}")
+    assert trace_of(reply) == TRACE
+    assert parent_of(reply) == id_of(world.collector.one("send world.commands"))
+
+
+def test_the_instance_remembers_its_last_sampled_span(make: Make) -> None:
+    world = make()
+    happens(world)
+    world.count("a", [1])
+    world.settle()
+
+    instance = load_instance(world.changelog()[instance_key("a")])
+    assert instance.trace is not None
+    assert instance.trace.decode().split("-")[2] == id_of(
+        world.collector.one("process world.events")
+    )
