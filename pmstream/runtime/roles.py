@@ -91,16 +91,9 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
         _needed(topics, names, *_instances_topics(app, names))
         manager = app.manager(process_manager)
         place = _place(names, name, log, topics, settings, manager.keyed or names.inbox)
-        stage = InstancesStage(
-            log,
-            partition_setup(
-                app, names, identity.transactional_id, log, settings, clock, told, trail=trail
-            ),
-            place,
-            takeover,
-            settings.store_flush_interval_s,
-            told,
-        )
+        owner = identity.transactional_id
+        shared = partition_setup(app, names, owner, log, settings, clock, told, trail=trail)
+        stage = InstancesStage(log, shared, place, takeover, settings.store_flush_interval_s, told)
     return Worker(log, stage, identity, settings, clock, probe, trail)
 
 

@@ -151,7 +151,7 @@ TEN = (
             Edit(
                 WORKER,
                 '        """As revoked: somebody else may own them already."""\n'
-                "        self.stage.dropped(partitions)\n",
+                "        self.revoked(partitions)\n",
                 '        """As revoked: somebody else may own them already."""\n',
             ),
         ),
