@@ -191,14 +191,12 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
     Raises:
         Unavailable: Kafka does not answer.
     """
-    manager = app.manager(names.process_manager)
-    topics = log.topics()
+    manager, topics, failures = app.manager(names.process_manager), log.topics(), Failures()
     partitions = topics[names.changelog].partitions
-    failures = Failures()
     callbacks, guard, observer = process.bind(manager), None, None
     if is_watched:
         callbacks, guard, observer = _watched(app, manager, told, failures)
-    confirms, idle = manager.dispatch == CONFIRM, manager.idle_timeout
+    confirms = manager.dispatch == CONFIRM
     direct, read = None, _reader(names, partitions, clock)
     if manager.keyed is not None:
         direct = _direct(log, topics[manager.keyed])
@@ -212,7 +210,7 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
         traced=None if trail is None else Traced(trail, names, callbacks),
         failures=failures,
         read_reply=reply_reader(names.replies, partitions) if confirms else None,
-        idle_ms=None if idle is None else milliseconds(idle, "idle_timeout"),
+        idle_ms=_idle_ms(manager),
         coder=Codec(app, max_message_bytes=settings.max_message_bytes),
         direct=direct,
         read=read,
@@ -225,6 +223,11 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
         room=Room(settings.cache_bytes),
         inbox_retention_ms=int(settings.inbox_retention_hours * 3_600_000),
     )
+
+
+def _idle_ms(manager: ProcessManager[Any]) -> int | None:
+    idle = manager.idle_timeout
+    return None if idle is None else milliseconds(idle, "idle_timeout")
 
 
 def _direct(log: Log, topic: TopicInfo) -> Direct:
