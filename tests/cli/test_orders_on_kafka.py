@@ -1,4 +1,4 @@
-"""`pmstream instances release --where` against a real Kafka, as an operator types it."""
+"""Orders against a real Kafka: `instances release --where` as it is typed, and a dead letter."""
 
 import json
 import time
@@ -9,11 +9,15 @@ from typing import Any, Protocol
 import pytest
 
 from pmstream.core.lifecycle import Condition
+from pmstream.operate import orders
+from pmstream.operate.dead_letters import letters
+from pmstream.operate.orders import Verdict
+from pmstream.operate.redrive import Redriver
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.kafka import KafkaLog
 from tests.cli.conftest import Shell
 from tests.faults.kit import in_condition
-from tests.runtime.world import World, make_app
+from tests.runtime.world import Happened, World, make_app
 
 pytestmark = pytest.mark.kafka
 PATIENCE = 90.0
@@ -74,3 +78,27 @@ def test_those_for_which_an_expression_holds_are_released_and_no_others(
     assert in_condition(world, "a") is Condition.PARKED
     code, rows, err = typed(world, shell, "stuck")
     assert (code, [row["uuid"] for row in rows]) == (1, ["a"]), err
+
+
+def test_a_dead_letter_is_redriven_once(world: World) -> None:
+    value = world.codec.encode_event(world.source, Happened("a,b", "go", 7))
+    headers = (("pm-source", f"{world.source}-1-5".encode()), ("pm-error", b"?"))
+    writer = world.log.writer()
+    writer.produce(world.names.dead_letters, value, b"k", headers, partition=0)
+    writer.flush(10)
+    redriver = Redriver(world.log, world.app, "counter", "ops", "a test", world.clock.now())
+
+    _, given = redriver.redrive(["0:0"])
+    (again,), nothing = redriver.redrive(["0:0"])
+
+    deadline = time.monotonic() + PATIENCE
+    while len(orders.audit(world.log, world.names)) < 2:
+        assert time.monotonic() < deadline, world.told[-5:]
+        world.turn(20)
+    told = list(orders.answered(world.log, given, world.clock, PATIENCE))
+    assert [each.verdict for each in told] == [Verdict.ACCEPTED] * 2
+    assert (world.counts("a"), world.counts("b")) == ([(7, 1)], [(7, 1)])
+    assert nothing == []
+    assert again.refused.startswith("it is done with: redriven by ops: a test")
+    [letter] = letters(world.log, world.names)
+    assert letter.mark == "redriven by ops: a test"
