@@ -9,8 +9,8 @@ import typer
 
 from pmstream.cli import exits
 from pmstream.cli.loading import AppName, clock, connect, load_app
-from pmstream.cli.ordering import ConditionOption, WhereOption
-from pmstream.cli.output import Output, OutputOption, print_json, show
+from pmstream.cli.ordering import READING, ConditionOption, WhereOption
+from pmstream.cli.output import Output, OutputOption, print_json, show, working
 from pmstream.cli.spans import milliseconds, short
 from pmstream.cli.target import AppOrName, ManagerName, Uuid, target
 from pmstream.config import Settings
@@ -53,7 +53,8 @@ def list_instances(
         older_than_ms=milliseconds(older_than, "--older-than"),
         fields=to.fields,
     )
-    rows = [_row(each.seen) for each in choose(to.log, to.names, wanted, clock().now())]
+    with working(READING):
+        rows = [_row(each.seen) for each in choose(to.log, to.names, wanted, clock().now())]
     if output is Output.TABLE:
         rows = [{name: row[name] for name in _COLUMNS} for row in rows]
     show(rows, output)
@@ -75,7 +76,8 @@ def list_stuck(
     """
     to, now = target(app, process_manager), clock().now()
     wanted = Wanted(conditions=STUCK, older_than_ms=milliseconds(older_than, "--older-than"))
-    found = [each.seen for each in choose(to.log, to.names, wanted, now)]
+    with working(READING):
+        found = [each.seen for each in choose(to.log, to.names, wanted, now)]
     found.sort(key=lambda each: (each.since, each.uuid))
     show([_stuck(each, app, process_manager, now) for each in found], output)
     if found:

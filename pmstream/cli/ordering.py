@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from pmstream.cli import exits
 from pmstream.cli.loading import clock
-from pmstream.cli.output import Output, counted, show
+from pmstream.cli.output import Output, counted, show, working
 from pmstream.cli.target import Target
 from pmstream.core.lifecycle import Condition
 from pmstream.core.orders import Order, Verb
@@ -32,6 +32,8 @@ RATE = 50.0
 
 TIMEOUT_SECONDS = 30.0
 """For the outcome of an order, unless --timeout says otherwise."""
+
+READING = "reading the changelog"
 
 NEEDS_WHY = frozenset({Verb.EDIT, Verb.STOP})
 """These change what no event said, so the audit must tell why."""
@@ -143,9 +145,11 @@ def _chosen(
             each_once = dict.fromkeys(check_uuid(each) for each in uuids)
         except InvalidRoute as error:
             raise ConfigurationError(str(error)) from None
-        there = selection.named(to.log, to.names, each_once)
+        with working(READING):
+            there = selection.named(to.log, to.names, each_once)
         return {each: there.get(each) for each in each_once}
-    found = selection.choose(to.log, to.names, wanted, now)
+    with working(READING):
+        found = selection.choose(to.log, to.names, wanted, now)
     if len(found) > ask.limit:
         exits.tell(f"{len(found)} instances match, the first {ask.limit} are meant: see --limit")
     return {each.seen.uuid: each for each in found[: ask.limit]}

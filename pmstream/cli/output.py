@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -54,6 +55,17 @@ def counted(things: Iterable[T], what: str) -> Iterator[T]:
         for thing in things:
             yield thing
             bar.advance(task)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Tells on a terminal's standard error what takes long."""
+    shown = Console(stderr=True)
+    if not shown.is_terminal:
+        yield
+        return
+    with shown.status(what):
+        yield
 
 
 def console() -> Console:
