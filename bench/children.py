@@ -26,12 +26,16 @@ def cpu_seconds(pid: int) -> float:
     """What a process and all below it have used so far."""
     total = 0
     for each in pids_of(pid):
-        try:
-            fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        total += int(fields[11]) + int(fields[12])
+        total += _ticks(Path(f"/proc/{each}/stat"))
     return total / _TICKS
+
+
+def _ticks(stat: Path) -> int:
+    try:
+        fields = stat.read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
 
 
 def peak_mib(pid: int) -> float:
@@ -92,6 +96,10 @@ class Child:
     def used(self) -> float:
         """CPU seconds so far."""
         return cpu_seconds(self.pid)
+
+    def used_by_main(self) -> float:
+        """CPU seconds of its main thread so far."""
+        return _ticks(Path(f"/proc/{self.pid}/task/{self.pid}/stat")) / _TICKS
 
     def resident(self) -> float:
         """MiB that it has resident now."""

@@ -5,8 +5,10 @@
 A changelog is written as workers write it; then one worker starts with an empty store (keys a
 second from the first partition opened to the last one running), again with the store it has by
 then, and another one that has no state at all (seconds from the process' start to all partitions
-running). After each restore, events of a sample of processes must meet the states that were
-written. The last line is JSON; the exit code is 1 when a sample or a gate fails.
+running). `keys_per_cpu_s`, of all the worker's threads, and `keys_per_main_thread_s` are what a
+machine without neighbours reaches at least and at most. After each restore, events of a sample of
+processes must meet the states that were written. The last line is JSON; the exit code is 1 when a
+sample or a gate fails.
 """
 
 import argparse
@@ -39,6 +41,7 @@ def start(solo: Solo, *, pinned: bool) -> tuple[Runner, dict[str, Any]]:
         "restore_s": round(ready.seconds, 2),
         "records": ready.records,
         "cpu_s": round(runner.child.used(), 2),
+        "main_thread_cpu_s": round(runner.child.used_by_main(), 2),
         "resident_mib": round(runner.child.resident()),
     }
     return runner, figures
@@ -92,6 +95,10 @@ def measure(keys: int, partitions: int, state_bytes: int, *, pinned: bool) -> di
         "record_bytes": len(record_of(0, state_bytes)) + len(instance_key(process_name(0))),
         "pinned": pinned,
         "keys_per_s": round(keys / max(empty["restore_s"], 0.01)),
+        "keys_per_cpu_s": round(keys / max(empty["cpu_s"] - idle["cpu_s"], 0.01)),
+        "keys_per_main_thread_s": round(
+            keys / max(empty["main_thread_cpu_s"] - idle["main_thread_cpu_s"], 0.01)
+        ),
         "warm_ready_s": warm["ready_s"],
         "idle_ready_s": idle["ready_s"],
         "sampled": len(met),
