@@ -18,6 +18,7 @@ from pmstream.runtime.restore import CHUNK_RECORDS, Restore, Verdict, other_coun
 from pmstream.runtime.setup import Setup
 from pmstream.runtime.store import Caches, Store, StoreCorrupt
 from pmstream.runtime.takeover import Takeover
+from pmstream.runtime.trim import trim
 
 _READ_SECONDS = 0.02
 
@@ -93,7 +94,7 @@ class Restores:
         self._caches = Caches()
         self._reader: Reader | None = None
         self._reading: set[int] = set()
-        self.flows = False
+        self.flows = self._has_read = False
 
     def turn(self, owned: list[Owned], consumer: Consumer) -> list[Owned]:
         """Moves every restore on.
@@ -106,7 +107,12 @@ class Restores:
             if each.restore is None:
                 self._open(each)
         self.flows = bool(restoring or self._reading) and self._read(restoring)
-        return [each for each in restoring if self._move(each, consumer)]
+        done = [each for each in restoring if self._move(each, consumer)]
+        self._has_read = self._has_read or self.flows
+        if self._has_read and len(done) == len(restoring):
+            self._has_read = False
+            trim()
+        return done
 
     def close(self) -> None:
         """Frees the reader."""

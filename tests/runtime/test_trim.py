@@ -1,0 +1,47 @@
+"""What a restore has freed leaves the process once it is done, where the C library can do that."""
+
+from pathlib import Path
+
+import pytest
+
+from pmstream.runtime import restores, trim
+from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.memory import MemoryLog
+from pmstream.runtime.roles import INSTANCES
+from tests.runtime.world import World
+
+
+def test_memory_that_was_freed_can_be_given_back_more_than_once() -> None:
+    blocks = [bytearray(100_000) for _ in range(100)]
+    del blocks
+
+    assert trim.trim() in {True, False}
+    assert trim.trim() in {True, False}
+
+
+def test_a_c_library_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trim, "_malloc_trim", None)
+
+    assert trim.trim() is False
+
+
+def test_a_worker_gives_back_once_after_it_has_read_and_never_when_it_read_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(restores, "trim", lambda: calls.append("trim"))
+    monkeypatch.setattr(restores, "CHUNK_RECORDS", 2)
+    clock = VirtualClock()
+    world = World(MemoryLog(clock), tmp_path, clock)
+    world.start_all()
+    for n in range(10):
+        world.count("a", [n])
+    world.settle()
+    assert calls == []
+
+    world.crash("w-0")
+    world.start(INSTANCES, "elsewhere")
+    world.settle()
+
+    assert calls == ["trim"]
+    world.close()
