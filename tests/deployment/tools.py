@@ -57,9 +57,9 @@ def python_tools() -> Path:
     return _made("python", [LOCK], install)
 
 
-def with_python_tools(script: Path, given: str, more: Mapping[str, str] = {}) -> str:
+def with_python_tools(script: Path, given: str) -> str:
     """Runs a script of ours that imports from `python_tools()`, in a process of its own."""
-    environment = {**more, "PYTHONPATH": str(python_tools())}
+    environment = {"PYTHONPATH": str(python_tools())}
     done = run([sys.executable, script], given=given, environment=environment)
     if done.returncode == NO_HELM:
         pytest.skip("Helm's library has no wheel for this machine, and no helm is on PATH")

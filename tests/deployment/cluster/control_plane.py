@@ -4,7 +4,6 @@ Rule: real admission, real defaults, real immutability; only what a pod does is 
 """
 
 import json
-import os
 import ssl
 import subprocess
 import time
@@ -17,9 +16,6 @@ from typing import Any
 
 from pmstream.devkafka import ports
 from tests.deployment.cluster.programs import Programs
-
-OLD_ETCD = {"KUBE_FEATURE_WatchListClient": "false"}
-"""Debian's etcd (3.4) cannot tell how far a watch is: clients list first, as they used to."""
 
 TOKEN = "admin-of-a-test"
 KWOK = ("--manage-all-nodes=true", "--node-lease-duration-seconds=40")
@@ -154,7 +150,6 @@ def _starter(stack: ExitStack, folder: Path) -> Callable[[str, Sequence[str | Pa
             stdout=output,
             stderr=output,
             cwd=folder,
-            env={**os.environ, **OLD_ETCD},
         )
 
         def end() -> None:

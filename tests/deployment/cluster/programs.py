@@ -1,4 +1,4 @@
-"""Where the programs of a control plane come from: Go modules with hashes, Debian for etcd."""
+"""Where the programs of a control plane come from: Go modules, pinned with their hashes."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from tests.deployment.tools import from_debian, go_build, run
+from tests.deployment.tools import go_build, run
 
 HERE = Path(__file__).parent
 _KUBERNETES = "k8s.io/kubernetes/cmd"
@@ -27,12 +27,15 @@ class Programs(Struct, frozen=True):
 
 def programs() -> Programs:
     """Built once, about eight minutes of one core; then from the cache."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the key of service accounts, and is not on PATH")
     names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     packages = (f"{_KUBERNETES}/{each}" for each in names)
     made = go_build("kubernetes", HERE / "kubernetes", *packages, flags=_flags())
+    etcd = go_build("etcd", HERE / "etcd", "go.etcd.io/etcd/server/v3")
     kwok = go_build("kwok", HERE / "kwok", "sigs.k8s.io/kwok/cmd/kwok")
     apiserver, manager, scheduler = (made / each for each in names)
-    return Programs(_etcd(), apiserver, manager, scheduler, kwok / "kwok", _stages())
+    return Programs(etcd / "server", apiserver, manager, scheduler, kwok / "kwok", _stages())
 
 
 def _stages() -> list[Path]:
@@ -55,12 +58,3 @@ def _flags() -> str:
     }
     stamped = (f"-X k8s.io/component-base/version.{name}={each}" for name, each in stamps.items())
     return " ".join(("-s -w", *stamped))
-
-
-def _etcd() -> Path:
-    found = shutil.which("etcd")
-    if found:
-        return Path(found)
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the key of service accounts, and is not on PATH")
-    return from_debian("etcd-server", "etcd")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployment.cluster.control_plane import OLD_ETCD, Cluster, running
+from tests.deployment.cluster.control_plane import Cluster, running
 from tests.deployment.cluster.programs import programs
 from tests.deployment.helm.chart import CHART, merged, modes
 from tests.deployment.tools import with_python_tools
@@ -44,7 +44,7 @@ def helm(cluster: Cluster, *steps: dict[str, Any]) -> list[str]:
         "steps": steps,
     }
     script = Path(__file__).parent / "install_script.py"
-    answers = with_python_tools(script, json.dumps(order), OLD_ETCD)
+    answers = with_python_tools(script, json.dumps(order))
     return [each["error"] for each in json.loads(answers)]
 
 
