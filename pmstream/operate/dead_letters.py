@@ -109,6 +109,7 @@ def sole(log: Log, names: Names) -> Iterator[Producer]:
     Raises:
         Again, MustAbort, OutcomeUnknown, Refused, Unavailable: the cluster.
     """
+    log.topics()  # a cluster that is away says so sooner here
     producer = log.producer(f"{names.app}.{names.process_manager}.dead-letters")
     try:
         producer.begin()
