@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from confluent_kafka.cimpl import NewTopic
 
@@ -24,6 +25,35 @@ _COMMON = {
     "transaction.state.log.num.partitions": "5",
 }
 _REPLICATION = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+
+
+class Door(NamedTuple):
+    """One more listener of a cluster of one broker, such as one with SASL or TLS.
+
+    Attributes:
+        name: capital letters; its settings begin with `listener.name.<name in small letters>.`.
+        port: on 127.0.0.1.
+        protocol: SSL, SASL_PLAINTEXT or SASL_SSL.
+    """
+
+    name: str
+    port: int
+    protocol: str
+
+    @property
+    def address(self) -> str:
+        """Where clients reach it."""
+        return f"127.0.0.1:{self.port}"
+
+
+def with_door(properties: Mapping[str, str], door: Door) -> dict[str, str]:
+    """A broker's properties with one more listener."""
+    more = {
+        "listeners": f"{door.name}://{door.address}",
+        "advertised.listeners": f"{door.name}://{door.address}",
+        "listener.security.protocol.map": f"{door.name}:{door.protocol}",
+    }
+    return {**properties, **{name: f"{properties[name]},{each}" for name, each in more.items()}}
 
 
 def server(

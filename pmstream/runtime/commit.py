@@ -9,9 +9,17 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from pmstream.errors import Stopped
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Committed, Headers, Membership, Producer, TopicPartition
-from pmstream.runtime.log_errors import Again, MustAbort, OutcomeUnknown
+from pmstream.runtime.log_errors import (
+    Again,
+    Fenced,
+    LogError,
+    MustAbort,
+    NotAllowed,
+    OutcomeUnknown,
+)
 
 STEPS = ("begin", "produce", "flush", "offsets", "commit", "acknowledge", "acknowledged")
 """Crash points: each is told before the step of that name is done; the last one after all."""
@@ -78,6 +86,7 @@ def commit(
 
     Raises:
         Aborted: nothing counts.
+        Stopped: nothing counts, and a permission is missing.
         OutcomeUnknown: it may count or not; the producer is of no more use.
     """
     offsets = {each.source: each.position for each in slices}
@@ -95,7 +104,7 @@ def commit(
         probe("offsets")
         _repeat(lambda: producer.send_offsets(group, offsets, _CALL_SECONDS), clock, until)
     except (MustAbort, Again) as error:
-        _abort(producer, clock, until)
+        _abort(producer, clock, until, error)
         raise Aborted(str(error)) from error
     unanswered: list[Again] = []
     try:
@@ -106,7 +115,7 @@ def commit(
     except MustAbort as error:
         if unanswered:  # one of the calls before may have been heard: only commit may follow it
             raise OutcomeUnknown(f"commit went unanswered, then was refused: {error}") from error
-        _abort(producer, clock, until)
+        _abort(producer, clock, until, error)
         raise Aborted(str(error)) from error
     for each in slices:
         probe("acknowledge")
@@ -127,11 +136,19 @@ def _produce(each: Slice, producer: Producer, written: dict[TopicPartition, int]
         producer.produce(last.topic, last.value, last.key, (), last.partition, delivered)
 
 
-def _abort(producer: Producer, clock: Clock, until: float) -> None:
+def _abort(producer: Producer, clock: Clock, until: float, why: LogError) -> None:
     try:
         _repeat(lambda: producer.abort(_CALL_SECONDS), clock, until)
     except (Again, MustAbort) as error:
-        raise OutcomeUnknown(f"the transaction could not be aborted: {error}") from error
+        raise OutcomeUnknown(
+            f"the transaction could not be aborted: {error}; it was to be, because {why}"
+        ) from error
+    except OutcomeUnknown as error:
+        # What was not allowed to begin cannot end either, and would be tried for ever.
+        if not isinstance(why, NotAllowed) or isinstance(error, Fenced):
+            raise
+    if isinstance(why, NotAllowed):
+        raise Stopped(str(why)) from why
 
 
 def _repeat(

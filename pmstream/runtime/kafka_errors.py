@@ -16,6 +16,7 @@ from pmstream.runtime.log_errors import (
     LogError,
     MustAbort,
     MustGather,
+    NotAllowed,
     OutcomeUnknown,
     Refused,
     Unavailable,
@@ -97,7 +98,14 @@ def reason(raised: BaseException) -> str:
     error = kafka_error(raised)
     if error is None:
         return str(raised) or type(raised).__name__
-    return f"{error.name()}: {error.str()}"
+    return f"{error.name()}: {error.str()}{_remedy(error)}"
+
+
+def _remedy(error: KafkaError) -> str:
+    """Brokers hardly ever tell which permission it was."""
+    if error.code() not in _DENIED:
+        return ""
+    return " (`pmstream doctor APP`, run as the same user, names each permission that is missing)"
 
 
 def transaction_failure(raised: BaseException, doing: str) -> LogError:
@@ -115,6 +123,8 @@ def transaction_failure(raised: BaseException, doing: str) -> LogError:
         return Fenced(text)
     if error.fatal():
         return OutcomeUnknown(text)
+    if error.code() in _DENIED:
+        return NotAllowed(text)
     if error.txn_requires_abort():
         return MustGather(text) if error.code() in _STALE_MEMBER else MustAbort(text)
     if error.retriable():
@@ -170,7 +180,8 @@ def member_fault(error: KafkaError, where: TopicPartition | None, who: str) -> F
         text = f"the position of {who} is not in the log: {error.str()}"
         return Fault(FaultKind.POSITION_LOST, text, where)
     if code in _UNKNOWN_TOPIC or code in _DENIED:
-        return Fault(FaultKind.REFUSED, f"{who}: {error.str()}")
+        of = "" if where is None else f" in {where.topic}-{where.partition}"
+        return Fault(FaultKind.REFUSED, f"{who}{of}: {error.str()}{_remedy(error)}")
     logger.debug("%s: %s: %s", who, error.name(), error.str())
     return None
 

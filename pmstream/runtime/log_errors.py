@@ -26,6 +26,10 @@ class MustGather(MustAbort):
     """
 
 
+class NotAllowed(MustAbort):
+    """A permission is missing: `abort`, and stop; to do it again would change nothing."""
+
+
 class OutcomeUnknown(LogError):
     """Whether the transaction counts cannot be told.
 

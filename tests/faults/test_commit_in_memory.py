@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pmstream.errors import Stopped
 from pmstream.runtime.changelog import COMMIT_KEY
 from pmstream.runtime.clock import VirtualClock
-from pmstream.runtime.log_errors import Again, Fenced, MustAbort, OutcomeUnknown
+from pmstream.runtime.log_errors import Again, Fenced, MustAbort, NotAllowed, OutcomeUnknown
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from tests.faults.kit import check, expected, feed, is_done, partitions_of
@@ -240,4 +240,26 @@ def test_f52_m_an_unknown_outcome_drops_what_is_cached(
     injected = log.inject("commit", OutcomeUnknown("?"), after=after, who=small.workers["w-0"]._id)
     small.settle(lambda: injected.hits == 1)
     assert not set(map(id, before)) & set(map(id, partitions_of(small)))
+    finish(small)
+
+
+@pytest.mark.parametrize("aborts", [True, False], ids=["aborted", "nothing to abort"])
+def test_a_missing_permission_stops_the_worker_at_once(
+    small: World, log: MemoryLog, aborts: bool
+) -> None:
+    """It would go on for ever: what may not begin cannot be aborted either."""
+    small.start_all()
+    small.turn(12)
+    commands = small.commands()
+    who = small.workers["w-0"]._id
+    log.inject("send_offsets", NotAllowed("Write on it is missing"), after=False, who=who)
+    if not aborts:
+        log.inject("abort", OutcomeUnknown("it never began"), after=False, who=who)
+
+    with pytest.raises(Stopped, match="Write on it is missing"):
+        small.settle(lambda: False)
+
+    assert small.commands() == commands
+    small.crash("w-0")
+    small.start(INSTANCES, "w-0")
     finish(small)
