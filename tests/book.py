@@ -9,6 +9,7 @@ from pmstream.core.instance import Status
 from pmstream.core.lifecycle import LIFECYCLE
 from pmstream.core.routing import HOLDABLE, ROUTES, Action, Route
 from pmstream.metrics import METRICS, PARTITION, WORKER
+from pmstream.operate.doctor.permissions import NEEDED
 from pmstream.runtime.spans import MEANINGS, Attribute
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -109,9 +110,19 @@ def attributes() -> Iterator[str]:
     return _table(["attribute", "meaning"], rows)
 
 
+def permissions() -> Iterator[str]:
+    """What a worker may do with each kind of topic."""
+    rows = [
+        [str(role), ", ".join(each.title().replace("_", "") for each in sorted(operations))]
+        for role, operations in NEEDED.items()
+    ]
+    return _table(["topic", "operations"], rows)
+
+
 PAGES = {
     DOCS / "semantics.md": {"ROUTES": routes, "LEGAL": legal, "LIFECYCLE": lifecycle},
     DOCS / "metrics.md": {"METRICS": metrics},
+    DOCS / "security.md": {"PERMISSIONS": permissions},
     DOCS / "tracing.md": {"MEANINGS": attributes},
 }
 
