@@ -89,7 +89,7 @@ def partition_costs(app: App, events: int) -> dict[str, float]:
         assert isinstance(stage, InstancesStage)
         while not stage.partitions:
             worker.turn()
-        found = _batches(stage.partitions[0], _records(app, events), clock)
+        found = _batches(stage.partitions[0], records_of(app, events), clock)
         worker.close()
     steady = found[len(found) // 2 :]
     names = ("handle", "encode", "acknowledge")
@@ -97,7 +97,8 @@ def partition_costs(app: App, events: int) -> dict[str, float]:
     return {name: round(each / BATCH * 1e6, 2) for name, each in zip(names, medians, strict=True)}
 
 
-def _records(app: App, events: int) -> list[Record]:
+def records_of(app: App, events: int) -> list[Record]:
+    """So many events of 10 000 processes, as a source topic has them."""
     codec = Codec(app)
     records = []
     for seq, key in enumerate(key_sequence(events, 10_000)):

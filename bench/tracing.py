@@ -1,0 +1,140 @@
+"""What tracing costs an event, in one run: off, on without samples, on at 1 %, all sampled.
+
+    python -m bench.tracing --events 60000
+
+CPU time of this process, the exporter's thread with it (spans are written as OTLP and thrown
+away), without Kafka; a partition in direct mode. The four take turns, batch by batch, so that a
+busy machine disturbs all alike. The last line is JSON: median microseconds an event, and percent
+more than `off` for the others, as medians of neighbouring batches.
+"""
+
+import argparse
+import gc
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from msgspec.structs import replace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from bench.apps import NAME, make
+from bench.path import BATCH, COMMANDS, SOURCE, records_of
+from bench.stage import ensure
+from pmstream.cli.run import COLLECTED_AFTER
+from pmstream.config import Settings
+from pmstream.runtime.clock import SystemClock
+from pmstream.runtime.instances import InstancesStage
+from pmstream.runtime.log import Record, TopicSpec
+from pmstream.runtime.memory import MemoryLog
+from pmstream.runtime.partition import Partition
+from pmstream.runtime.roles import INSTANCES, make_worker
+from pmstream.runtime.spans import Transaction
+from pmstream.runtime.telemetry import Telemetry
+from pmstream.runtime.traceparent import dump_context
+from pmstream.runtime.trail import Trail
+
+MODES = {"off": 0.0, "none": 0.0, "one_percent": 0.01, "all": 1.0}
+"""Name to the share of events that are sampled; `off` has no tracing at all."""
+
+ENOUGH = 10_000_000
+"""Spans a second that are never reached: the limit would flatter."""
+
+
+class Written(SpanExporter):
+    """Writes spans as the real exporter does, and throws the bytes away."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        encode_spans(spans).SerializePartialToString()
+        return SpanExportResult.SUCCESS
+
+
+class Contestant:
+    """A partition that works on events, a share of them sampled."""
+
+    def __init__(self, mode: str, events: int, stack: ExitStack) -> None:
+        self._clock, self.telemetry, self.trail = SystemClock(), None, None
+        if mode != "off":
+            self.telemetry = Telemetry(Written(), "bench")
+            stack.callback(self.telemetry.close, 10)
+            self.trail = Trail(self.telemetry, ENOUGH)
+        log = MemoryLog(self._clock)
+        log.create_topics([TopicSpec(SOURCE, 1), TopicSpec(COMMANDS, 1)])
+        app = make("path", SOURCE, COMMANDS, keyed=True)
+        ensure(app, log)
+        settings = Settings(state_dir=Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        worker = make_worker(
+            app, NAME, INSTANCES, "w", log, settings, self._clock, trail=self.trail
+        )
+        stack.callback(worker.close)
+        stage = worker.stage
+        assert isinstance(stage, InstancesStage)
+        while not stage.partitions:
+            worker.turn()
+        self._part: Partition = stage.partitions[0]
+        self._records = _traced(records_of(app, events), MODES[mode])
+        self._at = self._offset = 0
+
+    def batch(self) -> float:
+        """CPU microseconds an event of one more batch."""
+        part, first = self._part, self._at
+        for record in self._records[first : first + BATCH]:
+            part.take(record)
+        began, began_ns = time.process_time(), time.time_ns()
+        part.process(self._clock.now(), BATCH)
+        share = part.stage(1)
+        self._offset += len(share.records) + 1
+        share.acknowledged(self._offset)
+        if self.trail is not None and self.telemetry is not None:
+            self.trail.settle(Transaction.COMMITTED, [part.source], began_ns)
+            self.telemetry.flush()
+        self._at += BATCH
+        return (time.process_time() - began) / BATCH * 1e6
+
+
+def _traced(records: list[Record], share: float) -> list[Record]:
+    """The records with a context each, evenly sampled."""
+    every = round(1 / share) if share else 0
+    made = []
+    for number, record in enumerate(records, 1):
+        context = dump_context(number, number)
+        if not every or number % every:
+            context = context[:-1] + b"0"
+        made.append(replace(record, headers=(("traceparent", context),)))
+    return made
+
+
+def main() -> None:
+    """Measures."""
+    given = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    given.add_argument("--events", type=int, default=60_000)
+    events = given.parse_args().events
+    gc.set_threshold(*COLLECTED_AFTER)
+    found: dict[str, list[float]] = {mode: [] for mode in MODES}
+    with ExitStack() as stack:
+        contestants = {mode: Contestant(mode, events, stack) for mode in MODES}
+        for _ in range(events // BATCH):
+            for mode, each in contestants.items():
+                found[mode].append(each.batch())
+    steady = {mode: each[len(each) // 4 :] for mode, each in found.items()}
+    told = {mode: round(statistics.median(each), 2) for mode, each in steady.items()}
+    more = {
+        f"{mode}_percent": round(
+            statistics.median(
+                (own / off - 1) * 100 for own, off in zip(each, steady["off"], strict=True)
+            ),
+            1,
+        )
+        for mode, each in steady.items()
+        if mode != "off"
+    }
+    print(json.dumps({**told, **more}))
+
+
+if __name__ == "__main__":
+    main()
