@@ -1,11 +1,11 @@
 """What tracing costs an event, in one run: off, on without samples, on at 1 %, all sampled.
 
-    python -m bench.tracing --events 60000
+    python -m bench.tracing --events 120000
 
 CPU time of this process, the exporter's thread with it (spans are written as OTLP and thrown
-away), without Kafka; a partition in direct mode. The four take turns, batch by batch, so that a
+away), without Kafka; a partition in direct mode. The four take turns, some batches each, so that a
 busy machine disturbs all alike. The last line is JSON: median microseconds an event, and percent
-more than `off` for the others, as medians of neighbouring batches.
+more than `off` for the others, as medians of neighbours.
 """
 
 import argparse
@@ -41,6 +41,9 @@ from pmstream.runtime.trail import Trail
 
 MODES = {"off": 0.0, "none": 0.0, "one_percent": 0.01, "all": 1.0}
 """Name to the share of events that are sampled; `off` has no tracing at all."""
+
+ROUND = 6
+"""Batches until spans are written: about as many at 1 % as the exporter takes at once."""
 
 ENOUGH = 10_000_000
 """Spans a second that are never reached: the limit would flatter."""
@@ -80,21 +83,27 @@ class Contestant:
         self._records = _traced(records_of(app, events), MODES[mode])
         self._at = self._offset = 0
 
-    def batch(self) -> float:
-        """CPU microseconds an event of one more batch."""
+    def round(self) -> float:
+        """CPU microseconds an event of some more batches, their spans written."""
+        began = time.process_time()
+        for _ in range(ROUND):
+            self._batch()
+        if self.telemetry is not None:
+            self.telemetry.flush()
+        return (time.process_time() - began) / (ROUND * BATCH) * 1e6
+
+    def _batch(self) -> None:
         part, first = self._part, self._at
         for record in self._records[first : first + BATCH]:
             part.take(record)
-        began, began_ns = time.process_time(), time.time_ns()
+        began = time.time_ns()
         part.process(self._clock.now(), BATCH)
         share = part.stage(1)
         self._offset += len(share.records) + 1
         share.acknowledged(self._offset)
-        if self.trail is not None and self.telemetry is not None:
-            self.trail.settle(Transaction.COMMITTED, [part.source], began_ns)
-            self.telemetry.flush()
+        if self.trail is not None:
+            self.trail.settle(Transaction.COMMITTED, [part.source], began)
         self._at += BATCH
-        return (time.process_time() - began) / BATCH * 1e6
 
 
 def _traced(records: list[Record], share: float) -> list[Record]:
@@ -112,16 +121,16 @@ def _traced(records: list[Record], share: float) -> list[Record]:
 def main() -> None:
     """Measures."""
     given = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    given.add_argument("--events", type=int, default=60_000)
+    given.add_argument("--events", type=int, default=120_000)
     events = given.parse_args().events
     gc.set_threshold(*COLLECTED_AFTER)
     found: dict[str, list[float]] = {mode: [] for mode in MODES}
     with ExitStack() as stack:
         contestants = {mode: Contestant(mode, events, stack) for mode in MODES}
-        for _ in range(events // BATCH):
+        for _ in range(events // (ROUND * BATCH)):
             for mode, each in contestants.items():
-                found[mode].append(each.batch())
-    steady = {mode: each[len(each) // 4 :] for mode, each in found.items()}
+                found[mode].append(each.round())
+    steady = {mode: each[1:] for mode, each in found.items()}
     told = {mode: round(statistics.median(each), 2) for mode, each in steady.items()}
     more = {
         f"{mode}_percent": round(

@@ -77,8 +77,9 @@ def _of(routed: Routed, what: str, parent: bytes | None, *links: bytes | None) -
         **place(routed.topic, routed.partition, routed.offset),
         **_process(what, routed.process_uuid),
         Attribute.ROUTE: str(routed.route),
-        Attribute.REPLAYED: routed.replayed,
     }
+    if routed.replayed:
+        known[Attribute.REPLAYED] = True
     return Origin(f"process {routed.topic}", known, parent, _links(*links))
 
 

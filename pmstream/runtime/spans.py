@@ -62,7 +62,7 @@ MEANINGS: Mapping[Attribute, str] = {
     Attribute.OUTCOME: "What became of it: handled, ended, retrying, parked and so on.",
     Attribute.ANSWER: "What error() answered, or raised.",
     Attribute.ATTEMPT: "1 for the first try.",
-    Attribute.REPLAYED: "Whether a replay routed the event.",
+    Attribute.REPLAYED: "True if a replay routed the event; absent otherwise.",
     Attribute.TIMER: "Name of the timer that fired.",
     Attribute.TRANSACTION: "Whether it counts: committed, aborted, unknown or dropped.",
     Attribute.REASON: "Of a commit that did not count: why.",

@@ -148,7 +148,6 @@ class Traced:
             self._span.set(Attribute.ATTEMPT, metadata.attempt)
             how = Beginning(name=name, parent=self._span.context)
             span = self._trail.begin(self._where, how)
-            span.set(Attribute.ATTEMPT, metadata.attempt)
             try:
                 # A generator runs here, not behind the span.
                 answer = callback(state, event, metadata)

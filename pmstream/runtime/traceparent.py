@@ -17,6 +17,7 @@ _FORM = re.compile(
     rb"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 _LENGTH = 55
+_ODD = frozenset(b"%x" % digit for digit in range(16) if digit & SAMPLED)
 
 
 def sampled(headers: Headers) -> bytes | None:
@@ -27,7 +28,8 @@ def sampled(headers: Headers) -> bytes | None:
             if found is not None:
                 return None  # two of them: nobody knows which one counts
             found = value or b""
-    if found is None or not is_context(found) or not int(found[53:55], 16) & SAMPLED:
+    # Most events are not sampled: the flag is looked at before the rest.
+    if not found or found[_LENGTH - 1 : _LENGTH] not in _ODD or not is_context(found):
         return None
     return found[:_LENGTH]
 

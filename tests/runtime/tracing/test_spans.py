@@ -71,7 +71,6 @@ def test_a_span_tells_its_event_by_the_names_of_the_table(make: Make) -> None:
         "pmstream.process_uuid": "a",
         "pmstream.input": "event",
         "pmstream.route": "start",
-        "pmstream.replayed": False,
         "pmstream.attempt": 1,
         "pmstream.outcome": "handled",
         "pmstream.transaction": "committed",
