@@ -139,6 +139,11 @@ lock *args:
 @produce count="1":
     python compose/transfers.py {{ count }} | PMSTREAM_TRACING="${PMSTREAM_TRACING:-on}" pmstream produce pmstream.examples.transfer:app bank.transfers --type MoneyTransferRequested --key debit_account --file -
 
+# Traces in a real Jaeger, built from its Go modules (about 6 CPU-minutes, once)
+[no-exit-message]
+@trace-check *args:
+    PMSTREAM_TEST_JAEGER=1 pytest tests/deployment/test_jaeger.py "$@"
+
 # The traces of a process, from Jaeger: just trace UUID
 [no-exit-message]
 @trace uuid service="bank":
