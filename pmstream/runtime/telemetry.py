@@ -8,12 +8,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from time import time_ns
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
@@ -31,6 +31,9 @@ from pmstream.runtime.traceparent import dump_context, load_context
 
 MOST_QUEUED = 10_000
 """Spans that wait for the collector; what comes when there are so many is lost, and counted."""
+
+MOST_TEXT = 1_000
+"""Characters of a name or an error's text; what is longer ends there."""
 
 _AT_ONCE = 512
 _SCHEDULE_MS = 1_000
@@ -85,6 +88,7 @@ class Telemetry:
         ending.join(seconds)
         if ending.is_alive():
             self._told(f"spans that the collector did not take in {seconds:.1f} s are lost")
+            self._sender.shutdown()  # tries no more
 
 
 class _Span:
@@ -100,18 +104,20 @@ class _Span:
         self, how: Beginning, resource: Resource, taken: Callable[[ReadableSpan], None]
     ) -> None:
         self._how, self._close = how, (resource, taken)
-        self._attributes: dict[str, Value] = dict(how.attributes.items())
+        self._attributes: dict[str, Value] = {}
+        for attribute, value in how.attributes.items():
+            self.set(attribute, value)
         self._began, self._ended, self._status = how.began or time_ns(), 0, _UNSET
-        trace_id = _IDS.generate_trace_id() if how.parent is None else load_context(how.parent)[0]
-        self._own = SpanContext(trace_id, _IDS.generate_span_id(), False, _SAMPLED)  # noqa: FBT003
+        trace_id = _new_id(128) if how.parent is None else load_context(how.parent)[0]
+        self._own = SpanContext(trace_id, _new_id(64), False, _SAMPLED)  # noqa: FBT003
         self.context = dump_context(trace_id, self._own.span_id)
 
     def set(self, attribute: Attribute, value: Value) -> None:
-        self._attributes[attribute] = value
+        self._attributes[attribute] = _plain(value) if isinstance(value, str) else value
 
     def fail(self, error_type: str, text: str) -> None:
         self._attributes[Attribute.ERROR_TYPE] = error_type
-        self._status = Status(StatusCode.ERROR, text)
+        self._status = Status(StatusCode.ERROR, _plain(text))
 
     def end(self) -> None:
         self._ended = time_ns()
@@ -139,7 +145,12 @@ class _Span:
 
 _UNSET = Status(StatusCode.UNSET)
 _SCOPE = InstrumentationScope("pmstream", __version__)
-_IDS = RandomIdGenerator()
+_CHANCE = Random()
+"""Our own: nobody else's seed is disturbed."""
+
+
+def _new_id(bits: int) -> int:
+    return _CHANCE.getrandbits(bits) or 1  # the W3C has no id of zeros
 
 
 class _Sender(SpanExporter):
@@ -186,6 +197,12 @@ class _Queue(BatchSpanProcessor):
             return
         self._taken += 1
         super().on_end(span)
+
+
+def _plain(text: str) -> str:
+    """Text that can be written: one that cannot would cost its whole batch."""
+    text = text[:MOST_TEXT]
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _context(context: bytes) -> SpanContext:

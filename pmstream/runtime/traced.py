@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pmstream.app import Names
 from pmstream.core import engine
-from pmstream.core.answering import materialized
+from pmstream.core.answering import materialized, text
 from pmstream.core.engine import Arrived, Coder, Input, Outcome, Step
 from pmstream.core.failure import FailureContext
 from pmstream.core.instance import Instance, Wait
@@ -106,7 +106,7 @@ class Traced:
         span, error = self._span, self._error
         span.set(Attribute.OUTCOME, str(step.outcome))
         if error is not None and step.outcome in FAILED:
-            span.fail(type(error).__name__, str(error))
+            span.fail(type(error).__name__, text(error))
         span.end()
 
     # What goes out
@@ -153,7 +153,7 @@ class Traced:
                 answer = callback(state, event, metadata)
                 return materialized(answer) if name == "handle" else answer
             except BaseException as error:
-                span.fail(type(error).__name__, str(error))
+                span.fail(type(error).__name__, text(error))
                 raise
             finally:
                 span.end()

@@ -71,6 +71,7 @@ def test_the_endpoint_may_be_what_others_read_too(monkeypatch: pytest.MonkeyPatc
 
 def test_a_collector_that_is_away_costs_spans_and_is_told_once() -> None:
     told: list[str] = []
+    before = set(threading.enumerate())
     with Receiver() as server:
         gone = server.endpoint  # nobody listens there any more
     settings = Settings(tracing=True, tracing_endpoint=gone, shutdown_timeout_s=1)
@@ -79,6 +80,9 @@ def test_a_collector_that_is_away_costs_spans_and_is_told_once() -> None:
         tell(trail)
 
     assert any("lost" in each for each in told)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)  # it has stopped trying
+        assert not thread.is_alive()
 
 
 class Stuck(SpanExporter):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.trace import SpanKind, StatusCode
 
 from pmstream.runtime.log import TopicPartition
@@ -206,3 +207,30 @@ def test_beyond_the_limit_events_go_untraced_and_are_counted(make: Make) -> None
     assert len(spans) < 20
     limited = world.workers["w-0"].vitals().values["traces_limited_total"]
     assert limited == world.trails["w-0"].limited == 20 - len(spans)
+
+
+class Nasty(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("error", [Nasty(), ValueError("\ud800"), ValueError("x" * 100_000)])
+def test_no_error_of_an_author_costs_a_span(
+    make: Make, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    world = make()
+
+    def handle(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(type(world.manager), "handle", handle)
+    # Callbacks are bound when a worker starts.
+    world.restart()
+    happens(world, "skip")
+
+    process = world.collector.one("process world.events")
+    assert told(process, Attribute.OUTCOME) == "skipped"
+    assert told(process, Attribute.ERROR_TYPE) == type(error).__name__
+    assert len(encode_spans([process]).SerializeToString()) < 3_000
