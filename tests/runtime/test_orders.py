@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from pmstream.core.lifecycle import Condition
@@ -15,13 +14,11 @@ from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.orders import (
-    KIND,
-    ORDER,
-    OrderOutcome,
     order_record,
 )
 from pmstream.runtime.roles import INSTANCES
 from tests.faults.kit import in_condition
+from tests.runtime.ordered import give, outcome, parked, write
 from tests.runtime.world import World, make_app
 
 Make = Callable[..., World]
@@ -41,35 +38,6 @@ def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
     made = World(MemoryLog(clock), tmp_path, clock)
     yield made
     made.close()
-
-
-def parked(world: World, *behind: int) -> World:
-    """Process a: its second event is parked, others wait behind it."""
-    world.start_all()
-    world.count("a", [1])
-    world.count("a", [2], what="park")
-    world.count("a", behind)
-    world.settle(lambda: in_condition(world, "a") is Condition.PARKED)
-    world.settle()
-    return world
-
-
-def give(world: World, verb: Verb, uuid: str = "a", **arguments: object) -> None:
-    made = orders.make(verb, [uuid], arguments, "ops", "a test", world.clock.now())
-    orders.give(world.log, world.names, made)
-
-
-def outcome(world: World, count: int = 1) -> OrderOutcome:
-    """Turns until so many orders have their outcome; the last one."""
-    found: list[OrderOutcome] = []
-
-    def is_there() -> bool:
-        found[:] = orders.audit(world.log, world.names)
-        return len(found) >= count
-
-    world.settle(is_there)
-    assert len(found) == count
-    return found[-1]
 
 
 def test_a_released_instance_goes_on_and_the_audit_tells_who_and_why(world: World) -> None:
@@ -222,46 +190,6 @@ def test_a_paused_retry_is_not_tried(world: World, clock: VirtualClock) -> None:
     orders.give_all(world.log, world.names, Verb.RESUME, "ops", "it is over", 0)
 
     world.settle(lambda: world.counts("a") == [(1, 1)])
-
-
-def write(world: World, value: bytes | None, headers: object, partition: int = 0) -> None:
-    writer = world.log.writer()
-    writer.produce(world.names.orders, value, b"a", headers, partition)  # type: ignore[arg-type]
-    writer.flush(1)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        b"",
-        b"\xff\xfe",
-        b"[]",
-        b"{}",
-        b'{"id": "1", "verb": "explode", "process_uuid": "a"}',
-        b'{"id": "1", "verb": "skip"}',
-        b'{"id": "1", "verb": "skip", "process_uuid": "\\u0000"}',
-        b'{"id": "1", "verb": "skip", "process_uuid": "a", "arguments": 7}',
-        b"[" * 5_000,
-    ],
-)
-def test_what_is_no_order_is_refused_and_harms_nobody(world: World, value: bytes | None) -> None:
-    parked(world)
-
-    write(world, value, ((KIND, ORDER),))
-
-    assert outcome(world).refused.startswith("it cannot be read: ")
-    assert in_condition(world, "a") is Condition.PARKED
-
-
-def test_texts_that_are_too_long_are_refused(world: World) -> None:
-    parked(world)
-    order = Order(id="1", verb=Verb.SKIP, process_uuid="a", who="x" * 3_000)
-    number = murmur2_partition(b"a", world.partitions)
-
-    write(world, msgspec.json.encode(order), ((KIND, ORDER),), number)
-
-    assert outcome(world).refused == "id, who and why may have 2000 characters each"
 
 
 def test_an_order_in_another_partition_is_passed_on(world: World) -> None:
