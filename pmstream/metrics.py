@@ -129,6 +129,10 @@ OF_WORKER = (
         (*WORKER, "outcome"),
         "Of an instances worker: inputs by what became of them, tries of aborted transactions too.",
     ),
+)
+"""What a worker reports of itself."""
+
+OF_TRACING = (
     Metric(
         "spans_total",
         _COUNTER,
@@ -142,7 +146,7 @@ OF_WORKER = (
         "Of tracing: sampled events that went untraced because of trace_spans_per_second.",
     ),
 )
-"""What a worker reports of itself."""
+"""What it reports beside that while tracing is on."""
 
 OF_PARTITION = (
     Metric(
@@ -214,4 +218,4 @@ OF_PARTITION = (
 )
 """What a worker reports of each partition that it has."""
 
-METRICS = (*OF_SUPERVISOR, *OF_WORKER, *OF_PARTITION)
+METRICS = (*OF_SUPERVISOR, *OF_WORKER, *OF_TRACING, *OF_PARTITION)

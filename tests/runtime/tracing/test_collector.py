@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from pmstream.cli.tracing import tracing
 from pmstream.config import Settings
+from pmstream.metrics import OF_TRACING
 from pmstream.runtime import telemetry as door
 from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.spans import MEANINGS, Attribute, Beginning, Kind, Transaction
@@ -158,6 +159,13 @@ def test_a_commit_links_to_so_many_inputs_at_most() -> None:
     [commit] = [each for each in spans if each.name == "commit"]
     assert len(commit.links) == 128
     assert (commit.attributes or {})[Attribute.INPUTS] == 200
+
+
+def test_what_tracing_counts_has_its_row() -> None:
+    telemetry = Telemetry(Failing(0), "bank")
+
+    assert Trail(telemetry, 1).values().keys() == {each.name for each in OF_TRACING}
+    telemetry.close(10)
 
 
 def test_the_limit_refills_with_time() -> None:
