@@ -61,7 +61,7 @@ class _Snapshot(Collector):
         for metric in metrics.OF_SUPERVISOR:
             yield _family(metric, _of_supervisor(metric.name, self._exposition, views))
         app = self._exposition.app
-        for metric in metrics.OF_WORKER:
+        for metric in (*metrics.OF_WORKER, *metrics.OF_TRACING):
             yield _family(metric, _of_workers(metric.name, app, views))
         for metric in metrics.OF_PARTITION:
             yield _family(metric, _of_partitions(metric.name, app, views))
