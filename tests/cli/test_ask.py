@@ -24,7 +24,8 @@ TRANSFER = {"transfer_uuid": "a", "debit_account": "1", "credit_account": "2", "
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "made"), [("y", 0, ["inbox", "changelog", "dead-letters"]), ("n", 1, [])]
+    ("answer", "code", "made"),
+    [("y", 0, ["inbox", "changelog", "orders", "dead-letters"]), ("n", 1, [])],
 )
 def test_it_does_what_it_is_answered(
     shell: Shell, kafka: Cluster, answer: str, code: int, made: list[str]

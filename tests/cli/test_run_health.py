@@ -91,7 +91,8 @@ def test_real_workers_become_ready_and_their_counters_are_on_metrics(
         'worker="h-1"} 1.0'
     )
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while handled not in ask(port, "/metrics")[1]:
+    # Workers tell of themselves once a second, each in its own time.
+    while handled not in ask(port, "/metrics")[1] or ask(port, "/readyz")[0] != 200:
         assert time.monotonic() < deadline, ask(port, "/readyz")
         time.sleep(0.2)
     ready = ask(port, "/readyz")
