@@ -16,6 +16,7 @@ from pmstream.app import App, Names
 from pmstream.config import Settings
 from pmstream.core.instance import load_instance
 from pmstream.core.messages import PROCESS_MANAGER
+from pmstream.core.starting import ORIGIN
 from pmstream.errors import ConfigurationError
 from pmstream.operate.bounds import bounds
 from pmstream.operate.reading import read_once
@@ -99,6 +100,13 @@ def compare(
         Stopped: today's code stops at an event.
         Unreachable, Unavailable, Refused: the cluster.
     """
+    manager = app.manager(process_manager)
+    if manager.keyed is not None and manager.start_from != ORIGIN:
+        raise ConfigurationError(
+            f"{process_manager} reads its source itself and did not start at its beginning "
+            f"(start_from={manager.start_from!r}): where its history begins is not kept, and from "
+            "another place it would show differences that are none"
+        )
     names, clock = Names(app.name, process_manager), VirtualClock(0)
     setup = partition_setup(
         app, names, "shadow", log, settings, clock, lambda *_: None, is_watched=False

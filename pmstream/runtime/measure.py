@@ -119,6 +119,8 @@ def standing(part: Partition) -> tuple[Condition, str]:
         return Condition.REFUSED, part.refused
     if part.orders.paused:
         return Condition.PAUSED, "an operator ordered it; `pmstream resume` lets it go on"
+    if part.orders.holds:
+        return Condition.PAUSED, "orders that were given before it began to run are read first"
     if part.blocked:
         return Condition.BLOCKED, f"the backlog of process {part.blocked} is full"
     return Condition.RUNNING, ""

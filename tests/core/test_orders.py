@@ -270,3 +270,13 @@ def test_a_cancelled_timer_never_fires() -> None:
 @pytest.mark.parametrize("name", ["other", None, 7])
 def test_a_timer_that_is_not_set_is_told_with_those_that_are(verb: Verb, name: object) -> None:
     assert f"no timer {name!r}; it has alarm" in alarmed().order(verb, name=name).refused
+
+
+def test_who_awaits_a_reply_or_a_start_is_not_retried_by_order() -> None:
+    asks = Shell(Scripted(dispatch="confirm"))
+    asks.arrive(Happened("asks", ("a",)))
+    early = Shell(Scripted())
+    early.arrive(Happened("early"), Route.CONTINUE_EXISTING, hold=60_000)
+
+    assert asks.order(Verb.RETRY).refused.startswith("it waits for a reply, not for a retry")
+    assert early.order(Verb.RETRY).refused.startswith("it waits for its start, not for a retry")

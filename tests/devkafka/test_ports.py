@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from pmstream.devkafka import Cluster, DevKafkaError, ports
+from pmstream.devkafka.properties import Door
 
 
 @pytest.fixture
@@ -50,3 +51,5 @@ def test_each_broker_needs_a_port() -> None:
         Cluster(3, ports=[9092])
     with pytest.raises(DevKafkaError, match="3 brokers need as many advertised ports, not 1"):
         Cluster(3, advertised=[9092])
+    with pytest.raises(DevKafkaError, match="a door is for a cluster of one broker, not of 3"):
+        Cluster(3, door=Door("CLIENTS", 9092, "SSL"))

@@ -19,6 +19,7 @@ from pmstream.runtime.memory import MemoryLog
 from tests.faults.kit import in_condition
 from tests.runtime import clocked
 from tests.runtime.clocked import TIMER_SECONDS, ClockedWorld, asked
+from tests.runtime.direct_world import Direct
 from tests.runtime.world import Count, Counter, Do, Happened, World, make_app
 
 
@@ -207,4 +208,38 @@ def test_confirmed_commands_come_out_the_same(tmp_path: Path, clock: VirtualCloc
 
     assert found.is_same, found
     assert found.commands == 2
+    world.close()
+
+
+# Direct mode
+
+
+def direct_world(tmp_path: Path, clock: VirtualClock, **options: Any) -> Direct:
+    app = make_app(keyed="world.events", **options)
+    world = Direct(MemoryLog(clock), tmp_path, clock, app=app, inbox_partitions=2)
+    world.start_all()
+    for each in "abc":
+        world.count(each, range(3))
+    world.count("b", [3], what="park")
+    world.settle()
+    return world
+
+
+def test_in_direct_mode_the_source_is_history(tmp_path: Path, clock: VirtualClock) -> None:
+    world = direct_world(tmp_path, clock)
+    healed: Any = make_app(keyed="world.events")
+    healed.manager("counter").healed = True
+
+    assert shadow(world).is_same
+    assert [each.uuid for each in shadow(world, healed).changed] == ["b"]
+    world.close()
+
+
+def test_history_that_begins_nobody_knows_where_is_refused(
+    tmp_path: Path, clock: VirtualClock
+) -> None:
+    world = direct_world(tmp_path, clock, start_from="current")
+
+    with pytest.raises(ConfigurationError, match="did not start at its beginning"):
+        shadow(world)
     world.close()

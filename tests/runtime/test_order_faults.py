@@ -10,6 +10,7 @@ from pmstream.core.lifecycle import Condition
 from pmstream.core.orders import Order, Verb
 from pmstream.operate import orders
 from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.desk import FIRST_ORDERS_SECONDS
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.orders import KIND, ORDER
@@ -85,3 +86,24 @@ def test_a_pause_of_an_aborted_batch_is_no_pause_yet(world: World) -> None:
     assert injected.hits == 1
     told = orders.audit(world.log, world.names)
     assert [each.refused for each in told] == [""] * world.partitions
+
+
+def test_orders_that_cannot_be_read_let_events_wait_for_five_seconds_at_most(
+    world: World, clock: VirtualClock
+) -> None:
+    """Somebody left a transaction open in the orders topic; nothing piles up meanwhile."""
+    stuck = world.log.producer("stuck")
+    stuck.begin()
+    for number in range(world.partitions):
+        stuck.produce(world.names.orders, b"{}", None, (), number)
+    stuck.flush(1)
+    world.start_all()
+    world.count("a", range(20))
+    since = clock.monotonic()
+
+    world.settle(lambda: bool(world.told) and world.told[-1][0] == "paused")
+    world.settle(lambda: bool(world.commands()))
+
+    assert 1 < clock.monotonic() - since < FIRST_ORDERS_SECONDS + 1
+    world.settle()
+    assert world.counts("a") == [(n, n + 1) for n in range(20)]

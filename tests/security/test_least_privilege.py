@@ -106,8 +106,6 @@ def allow(secured: Secured, world: World, without: tuple[str, str] = ("", "")) -
         for operation in operations
         if (name, operation) != without
     ]
-    for each in secured.admin.create_acls(rules).values():
-        each.result()
     mine = AclBindingFilter(
         ResourceType.ANY,
         None,  # type: ignore[arg-type]
@@ -117,8 +115,11 @@ def allow(secured: Secured, world: World, without: tuple[str, str] = ("", "")) -
         AclOperation.ANY,
         AclPermissionType.ANY,
     )
+    before = len(secured.admin.describe_acls(mine).result())
+    for each in secured.admin.create_acls(rules).values():
+        each.result()
     deadline = time.monotonic() + PATIENCE
-    while len(secured.admin.describe_acls(mine).result()) < len(rules):
+    while len(secured.admin.describe_acls(mine).result()) < before + len(rules):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
