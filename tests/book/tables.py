@@ -1,7 +1,6 @@
-"""Writes the tables of docs/ that stand in the code, too: `python -m tests.book`."""
+"""The tables of the book that stand in the code, too."""
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 from pmstream.core import failure
 from pmstream.core.failure import LEGAL, Kind
@@ -11,9 +10,7 @@ from pmstream.core.routing import HOLDABLE, ROUTES, Action, Route
 from pmstream.metrics import METRICS, PARTITION, WORKER
 from pmstream.operate.doctor.permissions import NEEDED
 from pmstream.runtime.spans import MEANINGS, Attribute
-
-DOCS = Path(__file__).parent.parent / "docs"
-BEGIN, END = "<!-- generated from {}: python -m tests.book -->", "<!-- end -->"
+from tests.book.markdown import table
 
 _ANSWERS = {
     Route.START: "Start(id)",
@@ -45,16 +42,6 @@ _FAILURES = [
 ]
 
 
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _table(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
-    yield _row(head)
-    yield _row("---" for _ in head)
-    yield from (_row(each) for each in rows)
-
-
 def routes() -> Iterator[str]:
     """What each answer of `interested` does."""
     rows = []
@@ -66,7 +53,7 @@ def routes() -> Iterator[str]:
             held = status is Status.ABSENT and route in HOLDABLE
             cells.append(f"{text}; with `hold=` wait so long first" if held else text)
         rows.append(cells)
-    return _table(["`interested` answers", *_COLUMNS.values()], rows)
+    return table(["`interested` answers", *_COLUMNS.values()], rows)
 
 
 def legal() -> Iterator[str]:
@@ -75,7 +62,7 @@ def legal() -> Iterator[str]:
         [f"`{answer.__name__}`", *("yes" if answer in LEGAL[kind] else "no" for kind in Kind)]
         for answer in _FAILURES
     ]
-    return _table(["`error` answers", *(str(kind) for kind in Kind)], rows)
+    return table(["`error` answers", *(str(kind) for kind in Kind)], rows)
 
 
 def lifecycle() -> Iterator[str]:
@@ -85,7 +72,7 @@ def lifecycle() -> Iterator[str]:
         for before, ways in LIFECYCLE.items()
         for after, why in ways.items()
     ]
-    return _table(["from", "to", "when"], rows)
+    return table(["from", "to", "when"], rows)
 
 
 def metrics() -> Iterator[str]:
@@ -93,7 +80,7 @@ def metrics() -> Iterator[str]:
     rows = [
         [f"`{each.full_name}`", str(each.kind), _labels(each.labels), each.help] for each in METRICS
     ]
-    return _table(["metric", "kind", "labels", "meaning"], rows)
+    return table(["metric", "kind", "labels", "meaning"], rows)
 
 
 def _labels(labels: tuple[str, ...]) -> str:
@@ -107,7 +94,7 @@ def _labels(labels: tuple[str, ...]) -> str:
 def attributes() -> Iterator[str]:
     """What a span tells."""
     rows = [[f"`{each}`", MEANINGS[each]] for each in Attribute]
-    return _table(["attribute", "meaning"], rows)
+    return table(["attribute", "meaning"], rows)
 
 
 def permissions() -> Iterator[str]:
@@ -116,28 +103,4 @@ def permissions() -> Iterator[str]:
         [str(role), ", ".join(each.title().replace("_", "") for each in sorted(operations))]
         for role, operations in NEEDED.items()
     ]
-    return _table(["topic", "operations"], rows)
-
-
-PAGES = {
-    DOCS / "semantics.md": {"ROUTES": routes, "LEGAL": legal, "LIFECYCLE": lifecycle},
-    DOCS / "metrics.md": {"METRICS": metrics},
-    DOCS / "security.md": {"PERMISSIONS": permissions},
-    DOCS / "tracing.md": {"MEANINGS": attributes},
-}
-
-
-def written(path: Path) -> str:
-    """The page with its tables made anew."""
-    page = path.read_text()
-    for name, table in PAGES[path].items():
-        head = BEGIN.format(name)
-        before, _, rest = page.partition(head)
-        _, _, after = rest.partition(END)
-        page = "\n".join([f"{before}{head}", *table(), f"{END}{after}"])
-    return page
-
-
-if __name__ == "__main__":
-    for each in PAGES:
-        each.write_text(written(each))
+    return table(["topic", "operations"], rows)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.book import BEGIN, PAGES, written
+from tests.book.pages import BEGIN, PAGES, written
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
