@@ -1,7 +1,7 @@
 """Which inputs are traced, and what their spans come from.
 
-Rule: what an event causes goes on in its trace; what time, an order or the end of a wait brings
-back begins a new trace, linked to the last one of its process.
+Rule: what an event causes goes on in its trace; what time, an order, a replay or the end of a wait
+brings back begins a new trace, linked to the last one of its process and to the event's.
 """
 
 from msgspec import Struct
@@ -11,6 +11,8 @@ from pmstream.core.engine import Arrived, Due, Input, Order, Waiting
 from pmstream.core.instance import Instance
 from pmstream.core.lifecycle import DueKind
 from pmstream.core.messages import Cause, Routed, Timed
+from pmstream.core.obeying import Refused, delivered
+from pmstream.core.orders import Verb
 from pmstream.runtime.spans import Attribute, Value
 from pmstream.runtime.traceparent import sampled
 from pmstream.runtime.trail import place
@@ -51,7 +53,11 @@ def origin(instance: Instance | None, input: Input, names: Names) -> Origin | No
     last = instance.trace if instance is not None else None
     if isinstance(input, Arrived):
         context = sampled(input.routed.headers)
-        return None if context is None else _of(input.routed, "event", context, last)
+        if context is None:
+            return None
+        if input.routed.replayed:  # long after: what its producer waited for is over
+            return _of(input.routed, "event", None, last, context)
+        return _of(input.routed, "event", context, last)
     if isinstance(input, Waiting):
         return _later(input.entry.work.input, "backlog", last)
     if isinstance(input, Due):
@@ -61,8 +67,7 @@ def origin(instance: Instance | None, input: Input, names: Names) -> Origin | No
         what = _DUE.get(input.kind)
         return None if work is None or what is None else _later(work.input, what, last)
     if isinstance(input, Order):
-        found = _fed(names.orders, "order", input.process_uuid)
-        return None if last is None else Origin(*found, None, (last,))
+        return _ordered(input, names.orders, last)
     work = instance.work if instance is not None else None
     if work is None or not work.pending or work.pending[0].id != input.command_id:
         return None
@@ -98,6 +103,22 @@ def _of_timer(name: str, uuid: str, last: bytes | None) -> Origin | None:
         return None
     known = {**_process("timer", uuid), Attribute.TIMER: name}
     return Origin("process timer", known, None, (last,))
+
+
+def _ordered(order: Order, topic: str, last: bytes | None) -> Origin | None:
+    """An order begins a new trace, if its process or the event that it delivers is traced."""
+    links = _links(last, _delivers(order))
+    name, known = _fed(topic, "order", order.process_uuid)
+    return Origin(name, {**known, Attribute.ORDER: str(order.verb)}, None, links) if links else None
+
+
+def _delivers(order: Order) -> bytes | None:
+    if order.verb is not Verb.DELIVER:
+        return None
+    try:
+        return sampled(delivered(order).headers)
+    except Refused:
+        return None
 
 
 def _fed(topic: str, what: str, uuid: str) -> tuple[str, dict[Attribute, Value]]:

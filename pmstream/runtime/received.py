@@ -37,7 +37,7 @@ class Received:
         if context is None or not self._trail.allows():
             return record
         where = TopicPartition(record.topic, record.partition)
-        uuid = dict(record.headers).get(PROCESS_UUID) or b""
+        uuid = (dict(record.headers).get(PROCESS_UUID) or b"").decode(errors="replace")
         span = self._trail.begin(
             where,
             Beginning(
@@ -46,7 +46,8 @@ class Received:
                 parent=context,
                 attributes={
                     **place(record.topic, record.partition, record.offset),
-                    Attribute.PROCESS_UUID: uuid.decode(errors="replace"),
+                    Attribute.PROCESS_UUID: uuid,
+                    Attribute.CONVERSATION: uuid,
                 },
             ),
             is_input=True,

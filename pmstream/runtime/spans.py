@@ -41,6 +41,7 @@ class Attribute(StrEnum):
     ATTEMPT = "pmstream.attempt"
     REPLAYED = "pmstream.replayed"
     TIMER = "pmstream.timer"
+    ORDER = "pmstream.order"
     TRANSACTION = "pmstream.transaction"
     REASON = "pmstream.reason"
     INPUTS = "pmstream.traced_inputs"
@@ -64,6 +65,7 @@ MEANINGS: Mapping[Attribute, str] = {
     Attribute.ATTEMPT: "1 for the first try.",
     Attribute.REPLAYED: "True if a replay routed the event; absent otherwise.",
     Attribute.TIMER: "Name of the timer that fired.",
+    Attribute.ORDER: "What an operator ordered: release, edit, deliver and so on.",
     Attribute.TRANSACTION: "Whether it counts: committed, aborted, unknown or dropped.",
     Attribute.REASON: "Of a commit that did not count: why.",
     Attribute.INPUTS: "Of a commit: how many of its inputs are traced.",

@@ -47,7 +47,7 @@ class Traced:
             apply=self._watched("apply", callbacks.apply),
             error=self._asked(callbacks.error),
         )
-        self._where = TopicPartition("", 0)
+        self._where, self._uuid = TopicPartition("", 0), ""
         self._span: Span
         self._error: Exception | None = None
 
@@ -99,6 +99,7 @@ class Traced:
             attributes=known,
         )
         self._where, self._error = where, None
+        self._uuid = str(known[Attribute.PROCESS_UUID])
         self._span = self._trail.begin(where, how, is_input=True)
         return self._span, parent is not None
 
@@ -136,6 +137,7 @@ class Traced:
                 Attribute.OPERATION: "send",
                 Attribute.TOPIC: command.topic,
                 Attribute.MESSAGE_ID: command.id,
+                Attribute.CONVERSATION: self._uuid,
             },
         )
         sent = self._trail.begin(self._where, how)

@@ -1,17 +1,26 @@
 """What time, a reply or an operator brings back: which trace it is, and what it links to."""
 
 from itertools import pairwise
+from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from opentelemetry.trace import StatusCode
 
+from pmstream.core.engine import Arrived
 from pmstream.core.instance import load_instance
+from pmstream.core.messages import Routed
 from pmstream.core.orders import Verb
+from pmstream.core.routing import Route
 from pmstream.operate import orders
 from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.origin import origin
 from pmstream.runtime.spans import Attribute
 from pmstream.runtime.store import instance_key
 from tests.runtime.clocked import TIMER_SECONDS
 from tests.runtime.tracing.kit import (
+    PRODUCER,
+    SAMPLED,
     TRACE,
     Make,
     TracedWorld,
@@ -23,6 +32,7 @@ from tests.runtime.tracing.kit import (
     told,
     trace_of,
 )
+from tests.runtime.world import Happened
 
 
 def test_each_step_links_to_the_one_before_it(make: Make) -> None:
@@ -101,6 +111,7 @@ def test_what_waited_behind_a_parked_event_is_told_when_it_is_released(make: Mak
     assert told(parked, Attribute.OUTCOME) == "parked"
     assert told(queued, Attribute.OUTCOME) == "queued"
     assert links_of(ordered) == [id_of(parked)]
+    assert told(ordered, Attribute.ORDER) == "release"
     [released] = later
     assert told(released, Attribute.INPUT) == "backlog"
     assert parent_of(released) == ""
@@ -108,9 +119,50 @@ def test_what_waited_behind_a_parked_event_is_told_when_it_is_released(make: Mak
 
 
 def release(world: TracedWorld) -> None:
-    made = orders.make(Verb.RELEASE, ["a"], {}, "ops", "a test", world.clock.now())
+    order(world, Verb.RELEASE, {})
+
+
+def order(world: TracedWorld, verb: Verb, arguments: dict[str, Any]) -> None:
+    made = orders.make(verb, ["a"], arguments, "ops", "a test", world.clock.now())
     orders.give(world.log, world.names, made)
     world.settle()
+
+
+def test_a_dead_letter_that_is_delivered_begins_a_trace_linked_to_its_event(make: Make) -> None:
+    world = make()
+
+    order(world, Verb.DELIVER, {"event": msgspec.to_builtins(routed(world))})
+
+    ordered = world.collector.one(f"process {world.names.orders}")
+    assert (parent_of(ordered), links_of(ordered)) == ("", [PRODUCER])
+    assert told(ordered, Attribute.ORDER) == "deliver"
+    assert carried_by(world.asked()[0].headers)[0] == trace_of(ordered) != TRACE
+
+
+def test_an_event_that_is_replayed_begins_a_trace_linked_to_its_own(make: Make) -> None:
+    world = make()
+    replayed = Arrived(replace(routed(world), replayed=True))
+
+    found = origin(None, replayed, world.names)
+
+    assert found is not None
+    assert (found.parent, found.links) == (None, (SAMPLED[0][1],))
+    assert found.attributes[Attribute.REPLAYED] is True
+
+
+def routed(world: TracedWorld) -> Routed:
+    event = world.codec.encode_event(world.source, Happened("a", "go", 0))
+    return Routed(
+        process_uuid="a",
+        route=Route.START,
+        value=event,
+        topic=world.source,
+        partition=0,
+        offset=7,
+        index=0,
+        timestamp=0,
+        headers=SAMPLED,
+    )
 
 
 def test_a_reply_goes_on_in_the_trace_of_its_command(make: Make) -> None:
