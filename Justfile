@@ -89,11 +89,23 @@ fmt:
 
 compile := "uv pip compile --system-certs --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet"
 
-# Lock requirements anew, of development, the image and the deployment checks; `just lock --upgrade` moves to the newest versions
+# Lock requirements anew, of development, the image, the deployment checks and the book; `just lock --upgrade` moves to the newest versions
 lock *args:
     {{ compile }} pyproject.toml --extra dev --output-file requirements/dev.lock "$@"
     {{ compile }} pyproject.toml --extra otlp --constraint requirements/dev.lock --output-file requirements/image.lock "$@"
     {{ compile }} requirements/deploy.in --output-file requirements/deploy.lock "$@"
+    {{ compile }} requirements/docs.in --output-file requirements/docs.lock "$@"
+
+# The book as a site, built strictly into site/, then its snippets and what it takes from the code
+[no-exit-message]
+@docs *args:
+    python -m tests.book.site
+    pytest -n {{ workers }} --dist loadfile -m "not kafka" tests/book "$@"
+
+# The book while you write, on localhost:8000, until Ctrl-C
+[no-exit-message]
+@docs-serve *args:
+    python -m tests.book.site serve "$@"
 
 # The chart without a cluster: rendered in every mode, held to schemas and policies, alerts tested
 [no-exit-message]

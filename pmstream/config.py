@@ -76,9 +76,13 @@ class Settings(BaseSettings):
         inbox_partitions: of topics that `topics ensure` makes; an inbox keeps its count for life.
         replication: of these topics; None is the cluster's default.
         inbox_retention_hours: how long what was handled stays in the inbox.
-        max_batch_records, max_batch_bytes, commit_interval_ms: what ends a batch.
-        commit_deadline_ms: how long a commit may be repeated.
-        session_timeout_ms, max_poll_interval_ms, transaction_timeout_ms: as Kafka means them.
+        max_batch_records, max_batch_bytes: a batch that is so large is committed.
+        commit_interval_ms: a batch that is so old is committed; more of it is more throughput,
+            less of it is less delay.
+        commit_deadline_ms: how long a commit is repeated while brokers do not answer.
+        session_timeout_ms: a worker that was silent so long has left its group.
+        max_poll_interval_ms: a worker whose loop stands still so long is replaced.
+        transaction_timeout_ms: brokers abort what somebody who is gone left open so long.
         restore_stall_timeout_ms: a restore that stands still so long is begun again.
         store_flush_interval_s: seconds between flushes of a store.
         max_message_bytes: the largest command or state.

@@ -30,4 +30,4 @@ def cell(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([<>*\[\]])", r"\\\1", text)
+    return re.sub(r"([<*\[\]])", r"\\\1", text)

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tests.book import tables
+from tests.book import cluster, settings, tables
+from tests.book.command_line import command_line
+from tests.book.public import api
+from tests.deployment.helm import values_table
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 BEGIN, END = "<!-- generated from {}: python -m tests.book -->", "<!-- end -->"
@@ -19,6 +22,19 @@ PAGES: dict[Path, Made] = {
     DOCS / "metrics.md": {"METRICS": tables.metrics},
     DOCS / "security.md": {"PERMISSIONS": tables.permissions},
     DOCS / "tracing.md": {"MEANINGS": tables.attributes},
+    DOCS / "reference" / "api.md": {"API": api},
+    DOCS / "reference" / "settings.md": {
+        "SETTINGS": settings.settings,
+        "CONTRADICTIONS": settings.contradictions,
+        "OTHERS": settings.others,
+    },
+    DOCS / "reference" / "cli.md": {"EXITS": cluster.exit_codes, "CLI": command_line},
+    DOCS / "reference" / "cluster.md": {
+        "TOPICS": cluster.owned_topics,
+        "NAMES": cluster.cluster_names,
+        "HEADERS": cluster.headers,
+    },
+    DOCS / "reference" / "helm.md": {"VALUES": lambda: iter(values_table.table().splitlines())},
 }
 
 
@@ -29,5 +45,6 @@ def written(path: Path) -> str:
         head = BEGIN.format(name)
         before, _, rest = page.partition(head)
         _, _, after = rest.partition(END)
-        page = "\n".join([f"{before}{head}", *lines(), f"{END}{after}"])
+        made = "\n".join(lines()).strip("\n")
+        page = f"{before}{head}\n\n{made}\n\n{END}{after}"
     return page

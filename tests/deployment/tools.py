@@ -45,16 +45,16 @@ def run(
     )
 
 
-def python_tools() -> Path:
-    """A folder with the packages of requirements/deploy.lock; their programs are in its bin/."""
+def python_tools(lock: Path = LOCK) -> Path:
+    """A folder with the packages of a lock, deploy.lock's if none; their programs are in bin/."""
 
     def install(folder: Path) -> str:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes"]
-        command += ["--no-deps", "--target", str(folder), "--requirement", str(LOCK)]
+        command += ["--no-deps", "--target", str(folder), "--requirement", str(lock)]
         done = run(command, environment={"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
         return done.stderr if done.returncode else ""
 
-    return _made("python", [LOCK], install)
+    return _made("python", [lock], install)
 
 
 def with_python_tools(script: Path, given: str) -> str:
