@@ -36,7 +36,7 @@ class Cluster:
         jvm: more flags for the brokers' JVMs; they win over our own.
         controller_apart: the controller is a process of its own, as in production, and outlives
             its brokers; else each broker is its own controller.
-        door: one more listener, of a cluster of one broker.
+        doors: more listeners, of a cluster of one broker.
 
     Raises:
         DevKafkaError: at any method, in one sentence.
@@ -54,7 +54,7 @@ class Cluster:
         advertised: Sequence[int] | None = None,
         jvm: Sequence[str] = (),
         controller_apart: bool = False,
-        door: properties.Door | None = None,
+        doors: Sequence[properties.Door] = (),
     ) -> None:
         if brokers not in (1, 3):
             raise DevKafkaError(f"a cluster has 1 or 3 brokers, not {brokers}: choose one of these")
@@ -64,9 +64,9 @@ class Cluster:
             raise DevKafkaError(
                 f"{brokers} brokers need as many advertised ports, not {len(advertised)}"
             )
-        if door is not None and brokers != 1:
-            raise DevKafkaError(f"a door is for a cluster of one broker, not of {brokers}")
-        self._size, self._door = brokers, door
+        if doors and brokers != 1:
+            raise DevKafkaError(f"doors are for a cluster of one broker, not of {brokers}")
+        self._size, self._doors = brokers, tuple(doors)
         self._directory = directory
         self._ports = ports
         self._settings = dict(settings or {})
@@ -200,7 +200,7 @@ class Cluster:
         made = properties.server(
             node, clients, self._voters, data, self._settings, self._advertised
         )
-        return made if self._door is None else properties.with_door(made, self._door)
+        return properties.with_doors(made, self._doors)
 
     def _all(self) -> list[Broker]:
         return [*self._brokers, *filter(None, [self._controller])]

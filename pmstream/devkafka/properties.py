@@ -1,6 +1,6 @@
 """The server properties of an embedded broker, and its internal topics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,14 +46,14 @@ class Door(NamedTuple):
         return f"127.0.0.1:{self.port}"
 
 
-def with_door(properties: Mapping[str, str], door: Door) -> dict[str, str]:
-    """A broker's properties with one more listener."""
-    more = {
-        "listeners": f"{door.name}://{door.address}",
-        "advertised.listeners": f"{door.name}://{door.address}",
-        "listener.security.protocol.map": f"{door.name}:{door.protocol}",
-    }
-    return {**properties, **{name: f"{properties[name]},{each}" for name, each in more.items()}}
+def with_doors(properties: Mapping[str, str], doors: Iterable[Door]) -> dict[str, str]:
+    """A broker's properties with more listeners."""
+    made = dict(properties)
+    for door in doors:
+        made["listeners"] += f",{door.name}://{door.address}"
+        made["advertised.listeners"] += f",{door.name}://{door.address}"
+        made["listener.security.protocol.map"] += f",{door.name}:{door.protocol}"
+    return made
 
 
 def server(

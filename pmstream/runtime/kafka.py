@@ -24,6 +24,7 @@ from pmstream.runtime.kafka_errors import (
 from pmstream.runtime.kafka_producer import KafkaProducer, KafkaWriter, abort_open
 from pmstream.runtime.kafka_reader import KafkaReader
 from pmstream.runtime.kafka_records import close
+from pmstream.runtime.kafka_refusals import explained
 from pmstream.runtime.kafka_survey import KafkaSurvey
 from pmstream.runtime.log import Committed, TopicPartition
 
@@ -107,7 +108,8 @@ class KafkaLog(KafkaAdmin):
         try:
             super().__init__({**_SHARED, **self._properties, **self._fixed}, bootstrap_servers)
         except KafkaException as raised:
-            raise ConfigurationError(f"Kafka client: {reason(raised)}") from raised
+            said = explained(reason(raised), self._properties)
+            raise ConfigurationError(f"Kafka client: {said}") from raised
 
     def consumer(self, group: str, member: str | None = None) -> KafkaConsumer:
         """A member of `group`; `member` is its static name (KIP-345), None for a dynamic one."""

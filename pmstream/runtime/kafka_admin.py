@@ -33,6 +33,7 @@ from pmstream.runtime.kafka_errors import (
     request_failure,
     unavailable,
 )
+from pmstream.runtime.kafka_refusals import explained
 from pmstream.runtime.log import Committed, TopicInfo, TopicPartition, TopicSpec
 from pmstream.runtime.log_errors import Again, LogError, Refused, Unavailable
 
@@ -62,7 +63,7 @@ class KafkaAdmin:
     def __init__(
         self, settings: Mapping[str, Any], address: str, noise: Noise | None = None
     ) -> None:
-        self._address = address
+        self._address, self._given = address, settings
         self._noise = noise or Noise()
         # Kept for good: futures die with their client, and it is falsy, so never test it (F1).
         self._client = AdminClient(client_settings(settings, self._noise))
@@ -278,7 +279,7 @@ class KafkaAdmin:
 
     def _heard(self) -> str:
         self._client.poll(0)  # runs the callbacks that bring it
-        return self._noise.last
+        return explained(self._noise.heard, self._given)
 
 
 class _NoGroup(Refused):

@@ -4,6 +4,7 @@ Rule: protocol §5 is the table; nothing of confluent_kafka gets past the `kafka
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,9 @@ logger = logging.getLogger("pmstream.kafka")
 
 UNREACHABLE_AFTER = 10.0
 """Seconds after which Kafka counts as unreachable."""
+
+_FAILED = re.compile(r"FAIL \[[^\]]*\](?: \[[^\]]*\])?: (.+)", re.DOTALL)
+"""librdkafka's line about a connection that failed: client, thread, and why."""
 
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED})  # noqa: SLF001
 
@@ -193,11 +197,19 @@ class Noise:
     """
 
     def __init__(self) -> None:
-        self.last = ""
+        self.last = self._failed = ""
+
+    @property
+    def heard(self) -> str:
+        """The last error, else the last line that tells of a connection that failed."""
+        return self.last or self._failed
 
     def log(self, level: int, text: str, *values: object) -> None:
         """What confluent_kafka calls for each log line of the library."""
         logger.debug(text, *values)
+        found = _FAILED.match(text % values if values else text)
+        if found is not None:
+            self._failed = found[1]
 
     def error(self, error: KafkaError) -> None:
         """What confluent_kafka calls for errors that belong to no call."""

@@ -51,5 +51,5 @@ def test_each_broker_needs_a_port() -> None:
         Cluster(3, ports=[9092])
     with pytest.raises(DevKafkaError, match="3 brokers need as many advertised ports, not 1"):
         Cluster(3, advertised=[9092])
-    with pytest.raises(DevKafkaError, match="a door is for a cluster of one broker, not of 3"):
-        Cluster(3, door=Door("CLIENTS", 9092, "SSL"))
+    with pytest.raises(DevKafkaError, match="doors are for a cluster of one broker, not of 3"):
+        Cluster(3, doors=[Door("CLIENTS", 9092, "SSL")])
