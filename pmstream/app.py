@@ -8,18 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from pmstream.core import definition
-from pmstream.core.messages import (
-    CAUSATION_ID,
-    COMMAND_ID,
-    CORRELATION_ID,
-    EVENT_ID,
-    PROCESS_MANAGER,
-    PROCESS_UUID,
-    REPLY_PARTITION,
-    REPLY_TO,
-    RESERVED_PREFIX,
-)
+from pmstream.core import definition, messages
 from pmstream.core.process import LEGAL_NAME, ProcessManager
 from pmstream.errors import ConfigurationError
 from pmstream.telemetry import Listener
@@ -31,8 +20,9 @@ FORMATS = ("avro", "confluent-avro", JSON)
 MAX_TYPE_NAME = 255
 """The longest name of a type in a JSON topic, in characters."""
 
-_OWN_HEADERS = {CAUSATION_ID, COMMAND_ID, CORRELATION_ID, EVENT_ID, PROCESS_MANAGER, PROCESS_UUID}
-_OWN_HEADERS |= {REPLY_TO, REPLY_PARTITION, "traceparent"}
+_OWN_HEADERS = {messages.CAUSATION_ID, messages.COMMAND_ID, messages.CORRELATION_ID}
+_OWN_HEADERS |= {messages.EVENT_ID, messages.PROCESS_MANAGER, messages.PROCESS_UUID}
+_OWN_HEADERS |= {messages.REPLY_PARTITION, messages.REPLY_TO, "traceparent"}
 
 
 class Topic:
@@ -119,9 +109,9 @@ class App:
         """Roles of workers that a process manager has. Raises ConfigurationError."""
         return ("router", "instances") if self.manager(name).keyed is None else ("instances",)
 
-    def source_group(self, name: str) -> str:
-        """Consumer group that reads the source topics. Raises ConfigurationError."""
-        return Names(self.name, name).group(self.roles(name)[0])
+    def source_group(self, names: "Names") -> str:
+        """Consumer group that reads a process manager's sources. Raises ConfigurationError."""
+        return names.group(self.roles(names.process_manager)[0])
 
 
 def _topic(types: Types | Keys) -> Topic:
@@ -176,7 +166,7 @@ def _wire_faults(name: str, topic: Topic) -> Iterable[str]:
         yield f"topic {name}: format json needs type_header=... or type_field=..., one of the two"
     elif not is_type_name(header or field):
         yield f"topic {name}: {header or field!r} is no name for a header or a field"
-    elif header in _OWN_HEADERS or header.startswith(RESERVED_PREFIX):
+    elif header in _OWN_HEADERS or header.startswith(messages.RESERVED_PREFIX):
         yield f"topic {name}: type_header {header!r} is a header of pmstream's own"
 
 
@@ -252,42 +242,54 @@ def _duplicates(managers: Sequence[ProcessManager[Any]]) -> Iterable[str]:
 
 
 class Names(Struct, frozen=True):
-    """Names of what belongs to one process manager in the cluster."""
+    """Names of what belongs to one process manager in the cluster.
+
+    A later generation ends in `.g2`, `.g3`: `generation` is that of inbox, changelog and groups,
+    `feeds` that of replies and orders.
+    """
 
     app: str
     process_manager: str
+    generation: int = 1
+    feeds: int = 1
 
-    def _name(self, what: str) -> str:
-        return f"{self.app}.{self.process_manager}.{what}"
+    def _name(self, what: str, generation: int = 1) -> str:
+        suffix = f".g{generation}" if generation > 1 else ""
+        return f"{self.app}.{self.process_manager}.{what}{suffix}"
 
     @property
     def inbox(self) -> str:
         """Topic of routed events, keyed by process UUID."""
-        return self._name("inbox")
+        return self._name("inbox", self.generation)
 
     @property
     def changelog(self) -> str:
         """Compacted topic of instances and commit records."""
-        return self._name("changelog")
+        return self._name("changelog", self.generation)
 
     @property
     def replies(self) -> str:
         """Topic of services' replies to commands (confirm mode)."""
-        return self._name("replies")
+        return self._name("replies", self.feeds)
 
     @property
     def orders(self) -> str:
         """Topic of operators' orders, and of what became of them."""
-        return self._name("orders")
+        return self._name("orders", self.feeds)
 
     @property
     def dead_letters(self) -> str:
         """Topic of records that could not be decoded or routed."""
         return self._name("dead-letters")
 
+    @property
+    def generations(self) -> str:
+        """Topic that says which generation is live; none before the second."""
+        return self._name("generations")
+
     def group(self, role: str) -> str:
         """Consumer group of a role (`router`, `instances`)."""
-        return self._name(role)
+        return self._name(role, self.generation)
 
     def transactional_id(self, role: str, worker: str) -> str:
         """Transactional id of a worker; stable, so that a restart ends its own leftovers."""

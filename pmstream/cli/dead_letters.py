@@ -94,7 +94,7 @@ def show_letter(
     if the_app is not None:
         row["today"] = dead_letters.today(the_app, found)
     if payload:
-        value = Viewer(the_app).view(found.record).value if the_app is not None else None
+        value = Viewer(the_app, to.log).view(found.record).value if the_app is not None else None
         row["payload"] = value if value is not None else _text(found.record.value)
     if output is Output.JSON:
         print_json(row)

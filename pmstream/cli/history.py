@@ -56,7 +56,7 @@ def history(
     if not found.moments:
         exits.tell(f"nothing is there of process {uuid}: it never began, or all of it is purged")
         raise typer.Exit(exits.FOUND)
-    viewer = Viewer(the_app)
+    viewer = Viewer(the_app, log)
     show([_row(each, viewer, payloads) for each in found.moments[-limit:]], output)
     if len(found.moments) > limit:
         exits.tell(f"{len(found.moments)} lines, the last {limit} are shown: --limit shows more")

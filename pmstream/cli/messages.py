@@ -133,7 +133,7 @@ def consume(
     """
     settings = Settings.load()
     the_app, log = load_app(app, settings), connect(settings)
-    viewer = messages.Viewer(the_app)
+    viewer = messages.Viewer(the_app, log)
     ends = bounds(log, messages.existing(the_app, log, topic))
     begin = messages.places(ends, since)
     records = _follow(log, begin) if follow else _once(log, begin, ends)

@@ -9,6 +9,7 @@ from pmstream.app import Names
 from pmstream.cli.loading import connect, load_app
 from pmstream.config import Settings
 from pmstream.core.process import Callbacks, bind
+from pmstream.runtime.generations import live
 from pmstream.runtime.log import Log
 
 AppOrName = Annotated[
@@ -54,9 +55,10 @@ def target(app: str, process_manager: str) -> Target:
     """The process manager, and the cluster. Raises ConfigurationError."""
     settings = Settings.load()
     if ":" not in app:
-        names = Names(app, process_manager)
-        return Target(app, names, None, None, connect(settings), settings)
+        log = connect(settings)
+        return Target(app, live(log, app, process_manager), None, None, log, settings)
     the_app = load_app(app, settings)
     manager = the_app.manager(process_manager)
-    names = Names(the_app.name, manager.name)
-    return Target(app, names, bind(manager), manager.keyed, connect(settings), settings)
+    log = connect(settings)
+    names = live(log, the_app.name, manager.name)
+    return Target(app, names, bind(manager), manager.keyed, log, settings)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from pmstream.app import App, Names
+from pmstream.app import App
 from pmstream.core.instance import FormatError, Work, load_instance, load_work
 from pmstream.core.messages import Routed
 from pmstream.core.process import Callbacks, bind
@@ -16,6 +16,7 @@ from pmstream.core.state import check_version, load_state
 from pmstream.errors import StateInvalid, StateNewer, Undecodable
 from pmstream.operate.changelog import fold
 from pmstream.runtime.codec import Codec
+from pmstream.runtime.generations import live
 from pmstream.runtime.log import Log
 from pmstream.runtime.store import INSTANCE
 
@@ -65,7 +66,7 @@ def check(log: Log, app: App, process_manager: str) -> Checked:
         Unreachable, Unavailable: the cluster.
     """
     callbacks, codec = bind(app.manager(process_manager)), Codec(app)
-    records = fold(log, Names(app.name, process_manager))
+    records = fold(log, live(log, app.name, process_manager))
     versions: Counter[int] = Counter()
     unfit: list[Unfit] = []
     instances = count = 0

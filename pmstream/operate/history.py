@@ -14,6 +14,7 @@ from pmstream.operate import moments
 from pmstream.operate.bounds import bounds
 from pmstream.operate.moments import Moment, What
 from pmstream.operate.reading import read_once
+from pmstream.runtime.generations import live
 from pmstream.runtime.log import Log, Record, TopicInfo, TopicPartition
 from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.orders import order_reader
@@ -57,7 +58,7 @@ def history(
         ConfigurationError: there is no such process manager, or its topics are missing.
         Unreachable, Unavailable: the cluster.
     """
-    reading = _Reading(log, Names(app.name, process_manager), uuid, watch)
+    reading = _Reading(log, live(log, app.name, process_manager), uuid, watch)
     keyed = app.manager(process_manager).keyed
     found = list(reading.events(keyed or reading.names.inbox, since))
     first = min((each.time for each in found), default=None)

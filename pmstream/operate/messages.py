@@ -10,6 +10,7 @@ from msgspec import Struct
 from pmstream.app import App, Names, Topic
 from pmstream.errors import CommandInvalid, ConfigurationError, Undecodable
 from pmstream.runtime.codec import Codec, MessageInvalid, Undeclared
+from pmstream.runtime.generations import everyone
 from pmstream.runtime.inbox import read_inbox
 from pmstream.runtime.log import Log, Record, TopicInfo, TopicPartition
 
@@ -96,11 +97,10 @@ class Encoder:
 class Viewer:
     """Reads records of any topic of an app: its sources, its commands, and pmstream's own."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, log: Log) -> None:
         self._codec = Codec(app)
         self._declared = {*app.events, *app.commands}
-        names = [Names(app.name, manager) for manager in app.process_managers]
-        self._inboxes = {each.inbox for each in names}
+        self._inboxes = {each.inbox for each in everyone(log, app)}
 
     def view(self, record: Record) -> Shown:
         """What a record says; bytes that cannot be read are an `error`, not raised."""
@@ -146,14 +146,9 @@ def declared_topic(app: App, topic: str) -> Topic:
     return declared
 
 
-def known_topics(app: App) -> list[str]:
-    """Every topic that belongs to an app."""
-    ours = [
-        name
-        for manager in app.process_managers
-        for names in [Names(app.name, manager)]
-        for name in _own(app, names)
-    ]
+def known_topics(app: App, log: Log) -> list[str]:
+    """Every topic that belongs to an app. Raises as `generations.read_state`."""
+    ours = [name for names in everyone(log, app) for name in _own(app, names)]
     return [*app.events, *app.commands, *ours]
 
 
@@ -164,9 +159,9 @@ def _own(app: App, names: Names) -> tuple[str, ...]:
 
 def existing(app: App, log: Log, topic: str) -> TopicInfo:
     """A topic of the app, as the cluster has it. Raises ConfigurationError, Unavailable."""
-    if topic not in known_topics(app):
+    if topic not in known_topics(app, log):
         raise ConfigurationError(
-            f"app {app.name} has no topic {topic!r}; it has {', '.join(known_topics(app))}"
+            f"app {app.name} has no topic {topic!r}; it has {', '.join(known_topics(app, log))}"
         )
     info = log.topics().get(topic)
     if info is None:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
-from pmstream.app import App, Names
+from pmstream.app import App
 from pmstream.core.engine import Halt
 from pmstream.core.messages import Routed
 from pmstream.core.orders import Order, Verb
@@ -19,6 +19,7 @@ from pmstream.operate.dead_letters import REDRIVEN, Letter, mark, named, own_hea
 from pmstream.operate.orders import Given, partitions
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Out
+from pmstream.runtime.generations import live
 from pmstream.runtime.intake import Accepted, Intake, Rules
 from pmstream.runtime.log import Log, Record, TopicPartition
 from pmstream.runtime.murmur2 import murmur2_partition
@@ -60,7 +61,7 @@ class Redriver:
     ) -> None:
         manager = app.manager(process_manager)
         self._log, self._app, self._keyed = log, app, manager.keyed
-        self._names = Names(app.name, process_manager)
+        self._names = live(log, app.name, process_manager)
         self._who, self._why, self._now = who, why, now
         self._rules = Rules(
             names=self._names,

@@ -23,6 +23,7 @@ from pmstream.operate.reading import read_once
 from pmstream.operate.rerun import Rerun, Sent, digest, id_of, merged
 from pmstream.runtime.changelog import COMMIT_KEY, CommitRecord, load_commit
 from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.generations import live
 from pmstream.runtime.log import Log, TopicPartition
 from pmstream.runtime.orders import Snapshot, snapshot
 from pmstream.runtime.roles import partition_setup
@@ -107,16 +108,16 @@ def compare(
             f"(start_from={manager.start_from!r}): where its history begins is not kept, and from "
             "another place it would show differences that are none"
         )
-    names, clock = Names(app.name, process_manager), VirtualClock(0)
+    names, clock = live(log, app.name, process_manager), VirtualClock(0)
     setup = partition_setup(
         app, names, "shadow", log, settings, clock, lambda *_: None, is_watched=False
     )
-    live = _live(log, names)
-    history = _history(log, setup, live)
+    stands = _live(log, names)
+    history = _history(log, setup, stands)
     total = sum(end - start for start, end in history.values())
     shadow, sent, done = dict[bytes, bytes](), Sent(), 0
     with tempfile.TemporaryDirectory(prefix="pmstream-shadow-") as folder:
-        for number in sorted(live.last):
+        for number in sorted(stands.last):
             store = Store(Path(folder) / str(number), "shadow", Caches())
             try:
                 runner = Rerun(setup, clock, number, store)
@@ -124,12 +125,12 @@ def compare(
                     runner.take(record)
                     done += 1
                     progress(done, total)
-                runner.finish(live.last[number].time)
+                runner.finish(stands.last[number].time)
                 sent |= runner.sent
                 shadow |= dict(store.scan(INSTANCE, INSTANCE + b"\xff"))
             finally:
                 store.close()
-    return _compared(process_manager, done, live.instances, shadow, _told(log, app, names, sent))
+    return _compared(process_manager, done, stands.instances, shadow, _told(log, app, names, sent))
 
 
 def _live(log: Log, names: Names) -> _Live:

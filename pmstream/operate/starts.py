@@ -13,6 +13,7 @@ from pmstream.app import App, Names
 from pmstream.core.starting import ORIGIN, StartFrom
 from pmstream.errors import Busy, ConfigurationError, Unreachable
 from pmstream.operate.bounds import bounds
+from pmstream.runtime.generations import live, read_state, unfinished
 from pmstream.runtime.log import Committed, Log, TopicInfo, TopicPartition
 from pmstream.runtime.sources import Note, dump_note, load_note
 
@@ -66,8 +67,11 @@ def find_starts(app: App, log: Log, *, restart_expired: bool = False) -> Starts:
     new: list[Start] = []
     faults: list[str] = []
     for name, manager in app.process_managers.items():
-        names = Names(app.name, name)
-        group, is_direct = app.source_group(name), manager.keyed is not None
+        state = read_state(log, app.name, name)
+        if state.change is not None:
+            continue  # who makes the generation sets its positions; workers wait
+        names = state.names(app.name, name)
+        group, is_direct = app.source_group(names), manager.keyed is not None
         sources = [existing[topic] for topic in app.events if topic in existing]
         have = {topic.name: _positions(log, group, topic) for topic in sources}
         for topic in sources:
@@ -95,7 +99,7 @@ def set_starts(app: App, log: Log, starts: Starts) -> None:
         Refused, Unavailable: the cluster.
     """
     for name in app.process_managers:
-        group = app.source_group(name)
+        group = app.source_group(live(log, app.name, name))
         positions = {
             place: committed
             for each in starts.new
@@ -122,6 +126,7 @@ def moved(
 
     Raises:
         ConfigurationError: it reads its source itself (`keyed`), or has no such topic.
+        Busy: another generation of it is being made.
         Refused, Unavailable, Unreachable: the cluster.
     """
     if app.manager(process_manager).keyed is not None:
@@ -129,7 +134,10 @@ def moved(
             f"{process_manager} reads its source itself (keyed): its position is part of its "
             "state, and cannot be moved without it"
         )
-    existing = log.topics()
+    state = read_state(log, app.name, process_manager)
+    if state.change is not None:
+        raise Busy(unfinished(process_manager, state.change))
+    existing, group = log.topics(), app.source_group(state.names(app.name, process_manager))
     named = start_from if isinstance(start_from, Mapping) else app.events
     unknown = [topic for topic in named if topic not in app.events or topic not in existing]
     if unknown:
@@ -140,9 +148,7 @@ def moved(
     now = {
         place: committed
         for topic in named
-        for place, committed in _positions(
-            log, app.source_group(process_manager), existing[topic]
-        ).items()
+        for place, committed in _positions(log, group, existing[topic]).items()
     }
     if isinstance(start_from, Mapping):  # what is not named stays where it is
         wanted = {(t, p) for t, parts in start_from.items() for p in parts}

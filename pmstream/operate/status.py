@@ -8,7 +8,7 @@ from contextlib import closing
 
 from msgspec import Struct, structs
 
-from pmstream.app import App, Names
+from pmstream.app import App
 from pmstream.core.process import CONFIRM
 from pmstream.operate.bounds import bounds
 from pmstream.operate.dead_letters import still_open
@@ -16,6 +16,7 @@ from pmstream.operate.progress import Reach, pinned, reach, standing
 from pmstream.operate.reading import read_once
 from pmstream.operate.roll import Roll, roll
 from pmstream.runtime.clock import Clock, SystemClock
+from pmstream.runtime.generations import live
 from pmstream.runtime.log import Log, Record, TopicInfo, TopicPartition
 
 LOOK_SECONDS = 3.0
@@ -103,7 +104,8 @@ class _Look:
     """One process manager at one moment, and how it was a moment before."""
 
     def __init__(self, log: Log, app: App, name: str, topics: Mapping[str, TopicInfo]) -> None:
-        self._log, self._names, self._manager = log, Names(app.name, name), app.manager(name)
+        self._log, self._manager = log, app.manager(name)
+        self._names = live(log, app.name, name)
         keyed = self._manager.keyed
         wanted = {INSTANCES: [keyed or self._names.inbox]}
         if keyed is None:

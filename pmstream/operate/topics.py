@@ -3,7 +3,7 @@
 Rule: what exists is never altered. A difference is shown; mending it is an operator's decision.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +13,7 @@ from pmstream.app import App, Names
 from pmstream.config import Settings
 from pmstream.core.process import CONFIRM, ProcessManager
 from pmstream.operate.twins import direct_faults, pair_faults
+from pmstream.runtime.generations import everyone
 from pmstream.runtime.log import Log, TopicInfo, TopicSpec
 
 ROOM_FOR_HEADERS = 64 << 10
@@ -37,6 +38,8 @@ _REPLIES = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
 _ORDERS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
 _DEAD_LETTERS = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
 
+_GENERATIONS = {"cleanup.policy": "compact"}
+
 _AT_LEAST = frozenset({"max.message.bytes", "min.insync.replicas", "delete.retention.ms"})
 """Settings of which more is as good."""
 
@@ -51,6 +54,7 @@ class Role(StrEnum):
     REPLIES = "replies"
     ORDERS = "orders"
     DEAD_LETTERS = "dead-letters"
+    GENERATIONS = "generations"
 
 
 class Wanted(Struct, frozen=True):
@@ -101,31 +105,49 @@ def wanted(app: App, log: Log, settings: Settings) -> list[Wanted]:
         Refused, Unavailable: the cluster.
     """
     existing = log.topics()
-    room = {"max.message.bytes": str(_largest_message(app, log, settings, existing))}
-    durable = _durability(settings)
-    count, copies = settings.inbox_partitions, settings.replication
+    durable, copies = _durability(settings), settings.replication
+    count = settings.inbox_partitions
     theirs = [(Role.SOURCE, topic) for topic in app.events]
     theirs += [(Role.COMMANDS, topic) for topic in app.commands]
     # Said aloud, because the inbox must hold what they hold, whatever the broker's default is.
     plain = {"max.message.bytes": str(_DEFAULT_MESSAGE_BYTES), **durable}
     all_of_them = [Wanted(role, TopicSpec(name, count, plain, copies)) for role, name in theirs]
-    for manager in app.process_managers:
-        names = Names(app.name, manager)
-        input = app.manager(manager).keyed or names.inbox
+    for names in everyone(log, app):
+        input = app.manager(names.process_manager).keyed or names.inbox
         twins = [existing[name] for name in (input, names.changelog) if name in existing]
-        partitions = twins[0].partitions if twins else count
-        for role, name, config in _own(app.manager(manager), names):
-            spec = TopicSpec(name, partitions, {**config, **room, **durable}, copies)
-            all_of_them.append(Wanted(role, spec, manager))
+        all_of_them += of_generation(
+            app, log, settings, names, twins[0].partitions if twins else count
+        )
+        if names.generations in existing:
+            spec = TopicSpec(names.generations, 1, {**_GENERATIONS, **durable}, copies)
+            all_of_them.append(Wanted(Role.GENERATIONS, spec, names.process_manager))
     return all_of_them
 
 
-def named(app: App) -> list[tuple[Role, str]]:
-    """Every topic that the app needs, without asking the cluster."""
+def of_generation(
+    app: App, log: Log, settings: Settings, names: Names, partitions: int
+) -> list[Wanted]:
+    """The topics of one generation of a process manager. Raises as `wanted`."""
+    room = {"max.message.bytes": str(_largest_message(app, log, settings, log.topics()))}
+    common = {**room, **_durability(settings)}
+    return [
+        Wanted(
+            role,
+            TopicSpec(name, partitions, {**config, **common}, settings.replication),
+            names.process_manager,
+        )
+        for role, name, config in _own(app.manager(names.process_manager), names)
+    ]
+
+
+def named(app: App, everyone: Iterable[Names]) -> list[tuple[Role, str]]:
+    """Every topic that the app needs, or may need; the cluster is not asked."""
     found = [(Role.SOURCE, topic) for topic in app.events]
     found += [(Role.COMMANDS, topic) for topic in app.commands]
-    for name, manager in app.process_managers.items():
-        found += [(role, topic) for role, topic, _ in _own(manager, Names(app.name, name))]
+    for names in everyone:
+        manager = app.manager(names.process_manager)
+        found += [(role, topic) for role, topic, _ in _own(manager, names)]
+        found.append((Role.GENERATIONS, names.generations))
     return found
 
 
@@ -165,8 +187,8 @@ def plan(app: App, log: Log, settings: Settings, *, create_missing: bool = False
                 f"{each.role} topic {each.spec.name} does not exist: its owner makes it "
                 "(on a laptop: `pmstream topics ensure --create-missing`)"
             )
-    for manager in app.process_managers:
-        names, keyed = Names(app.name, manager), app.manager(manager).keyed
+    for names in everyone(log, app):
+        keyed = app.manager(names.process_manager).keyed
         if keyed is None:
             faults += pair_faults(names, existing, log)
         else:

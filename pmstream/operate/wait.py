@@ -16,6 +16,7 @@ from pmstream.errors import ConfigurationError
 from pmstream.operate.deferred import Deferred, deferred
 from pmstream.operate.reading import read_once
 from pmstream.runtime.clock import Clock, SystemClock
+from pmstream.runtime.generations import live
 from pmstream.runtime.log import Log, Record, TopicInfo, TopicPartition
 from pmstream.runtime.log_errors import PositionLost
 
@@ -79,7 +80,7 @@ def handled(
         ConfigurationError: nobody to wait for, no such process manager, topic or partition.
         Unreachable, Unavailable, Refused: the cluster.
     """
-    names = [Names(app.name, name) for name in _chosen(app, process_managers)]
+    names = [live(log, app.name, name) for name in _chosen(app, process_managers)]
     topics = log.topics()
     place, offset = _event(app, event, topics)
     watches = {
@@ -160,7 +161,7 @@ def _watch(
     offset: int,
     topics: Mapping[str, TopicInfo],
 ) -> "_Watch":
-    group = app.source_group(names.process_manager)
+    group = app.source_group(names)
     if app.manager(names.process_manager).keyed is not None:
         return _Watch(log, names, group, place, offset, [])
     count = _existing(topics, names.inbox).partitions

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pmstream.errors import Stopped
 from pmstream.runtime.changelog import Checkpoint, dump_checkpoint, fold, load_checkpoint
 from pmstream.runtime.clock import Clock
+from pmstream.runtime.generations import check_open
 from pmstream.runtime.log import Committed, Consumer, Log, Record, TopicInfo, TopicPartition
 from pmstream.runtime.log_errors import OffsetPending
 from pmstream.runtime.setup import Direct
@@ -127,6 +128,7 @@ class Restore:
 
         Raises:
             Stopped: position and state cannot be brought together, or nothing moves.
+            Busy: its generation is closed.
         """
         if read_to != self._read_to:  # also past what was aborted, of which no record comes
             self._read_to, self._progress = read_to, self._clock.monotonic()
@@ -165,6 +167,8 @@ class Restore:
         except OffsetPending:
             self._pending_since = self._pending_since or self._clock.monotonic()
             return False
+        if self._committed is not None:
+            check_open(self.source, self._committed)
         self._asked, self._pending_since = True, None
         self._progress = self._clock.monotonic()
         return True

@@ -17,6 +17,7 @@ from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Probe
 from pmstream.runtime.direct import Found, direct_reader
 from pmstream.runtime.failures import Failures
+from pmstream.runtime.generations import to_run
 from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import read_inbox, where
 from pmstream.runtime.instances import InstancesStage
@@ -70,9 +71,10 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
 
     Raises:
         ConfigurationError: topics are missing or do not fit.
+        Busy: another generation is being made.
         Unavailable: Kafka does not answer.
     """
-    names = Names(app.name, process_manager)
+    names = to_run(log, app.name, process_manager)
     identity = Identity(names.group(role), names.transactional_id(role, name), name)
     takeover = Takeover(log, clock, identity.transactional_id)
     topics = log.topics()

@@ -8,6 +8,7 @@ from msgspec import Struct
 from pmstream.errors import Stopped
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Out
+from pmstream.runtime.generations import check_open
 from pmstream.runtime.log import Committed, Consumer, Log, Record, TopicPartition
 from pmstream.runtime.log_errors import Again, OffsetPending
 from pmstream.runtime.takeover import Takeover
@@ -129,6 +130,7 @@ class Positions:
 
         Raises:
             Stopped: there is none, or it belongs to another topic.
+            Busy: its generation is closed.
         """
         try:
             committed = consumer.committed(source.place, _ASK_SECONDS)
@@ -159,6 +161,7 @@ class Positions:
 
     def _checked(self, source: Source, committed: Committed) -> int:
         """The committed position, if it speaks of this very topic."""
+        check_open(source.place, committed)
         note, topic = load_note(committed.metadata), source.place.topic
         if note is None or note.topic_id != self._topic_ids[topic]:
             what = "was set from outside" if note is None else "belongs to an earlier topic"

@@ -17,8 +17,9 @@ from msgspec import Struct
 
 from pmstream.runtime.child import Child, Spec, View
 
-EXIT_UNREACHABLE = 69
-"""A worker's exit code when Kafka does not answer: tried again for ever, on nobody's budget."""
+EXIT_UNREACHABLE, EXIT_BUSY = 69, 75
+"""A worker's exit codes when Kafka does not answer, and when it has to wait for somebody else
+(another generation is being made): tried again for ever, on nobody's budget."""
 
 DUMP_SIGNAL = signal.SIGUSR1
 """Makes a worker write the stacks of its threads to its log."""
@@ -174,7 +175,7 @@ class Supervisor:
         self._told(f"{spec.process_manager} {spec.role} {spec.name}: ended, {how}")
         if asked:
             return
-        if code == EXIT_UNREACHABLE:
+        if code in (EXIT_UNREACHABLE, EXIT_BUSY):
             child.start_later(self._policy.within_s)
             return
         restart = self._policy.restart

@@ -10,6 +10,8 @@ from pmstream.errors import ConfigurationError
 from pmstream.examples.transfer import TransferMoney
 from pmstream.examples.transfer import app as bank
 from pmstream.operate.messages import Encoder, known_topics
+from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.memory import MemoryLog
 
 TOPIC = "bank.transfers"
 EVENT = json.dumps(
@@ -48,4 +50,5 @@ def test_an_event_without_a_key_is_not_written_into_it(keyed: App) -> None:
 
 
 def test_there_is_no_inbox_to_look_into(keyed: App) -> None:
-    assert [topic for topic in known_topics(keyed) if topic.endswith("inbox")] == []
+    topics = known_topics(keyed, MemoryLog(VirtualClock()))
+    assert [topic for topic in topics if topic.endswith("inbox")] == []

@@ -231,8 +231,12 @@ def test_the_reason_of_a_worker_is_told_as_its_process_manager_is_given_up(house
     assert "exit code 70: account 7 is poisoned" in stopped["a"]
 
 
-def test_an_unreachable_kafka_is_on_nobodys_budget(house: House, tmp_path: Path) -> None:
-    script = f"open({str(tmp_path / 'starts')!r}, 'a').write('x')\nraise SystemExit(69)"
+@pytest.mark.parametrize("code", [69, 75])
+def test_what_must_be_waited_for_is_on_nobodys_budget(
+    house: House, tmp_path: Path, code: int
+) -> None:
+    """Kafka is away; or another generation is being made."""
+    script = f"open({str(tmp_path / 'starts')!r}, 'a').write('x')\nraise SystemExit({code})"
     policy = Policy(restart=Restart.TEMPORARY, max_restarts=0, shutdown_timeout_s=5)
     supervisor = house.supervise({"a": script}, policy)
     starts = tmp_path / "starts"

@@ -121,7 +121,8 @@ def allow(secured: Secured, world: World, without: tuple[str, str] = ("", "")) -
     """All that docs/security.md says a worker needs, but one operation on one thing."""
     prefixed, topic = ResourcePatternType.PREFIXED, ResourceType.TOPIC
     wanted = [
-        (topic, name, ResourcePatternType.LITERAL, NEEDED[role]) for role, name in named(world.app)
+        (topic, name, ResourcePatternType.LITERAL, NEEDED[role])
+        for role, name in named(world.app, [world.names])
     ]
     for role in (ROUTER, INSTANCES):
         group, id = world.names.group(role), world.names.transactional_id(role, "")

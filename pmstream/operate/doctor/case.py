@@ -9,6 +9,7 @@ from pmstream.config import Settings
 from pmstream.operate import topics
 from pmstream.operate.topics import Role
 from pmstream.runtime.clock import Clock
+from pmstream.runtime.generations import everyone
 from pmstream.runtime.log import Log
 from pmstream.runtime.survey import Survey
 
@@ -40,9 +41,8 @@ class Case(Struct, frozen=True):
         return f"{self.app.name}.doctor"
 
     def names(self) -> Iterator[Names]:
-        """Of each process manager."""
-        for manager in self.app.process_managers:
-            yield Names(self.app.name, manager)
+        """Of each process manager's live generation."""
+        yield from everyone(self.log, self.app)
 
     def groups(self) -> Iterator[tuple[Names, str]]:
         """Each process manager with each of its roles."""
@@ -56,4 +56,5 @@ class Case(Struct, frozen=True):
 
     def topics(self, *roles: Role) -> dict[str, Role]:
         """Topics of the app that play these roles (none: any), whether they exist or not."""
-        return {name: role for role, name in topics.named(self.app) if role in (roles or Role)}
+        everything = topics.named(self.app, self.names())
+        return {name: role for role, name in everything if role in (roles or Role)}

@@ -61,8 +61,7 @@ def members(case: Case, _facts: ClusterFacts) -> Iterator[Finding]:
     existing = case.log.topics()
     found = case.survey.describe_groups([names.group(role) for names, role in case.groups()])
     for names, role in case.groups():
-        manager = names.process_manager
-        is_source = names.group(role) == case.app.source_group(manager)
+        is_source = names.group(role) == case.app.source_group(names)
         topics = set(case.app.events) if is_source else {case.input(names)}
         count = sum(existing[each].partitions for each in topics if each in existing)
         ours = Ours(frozenset(topics), count, case.settings.group_protocol)

@@ -50,6 +50,7 @@ NEEDED: dict[Role, tuple[str, ...]] = {
     Role.REPLIES: (*_ASKS, "read"),
     Role.ORDERS: (*_ASKS, "read", "write"),
     Role.DEAD_LETTERS: (*_ASKS, "write"),
+    Role.GENERATIONS: ("describe", "read"),
 }
 """What `pmstream run` does with each kind of topic; `delete` is of records, the inbox's purge."""
 
