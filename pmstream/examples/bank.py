@@ -116,9 +116,9 @@ class Bank:
         if not records:
             return 0
         batch = self._handle(records)
-        counts = self._commit(batch)
+        counts, reason = self._commit(batch)
         if self._traced is not None:
-            self._traced.decided(counts=counts)
+            self._traced.decided(reason, counts=counts)
         return len(records) if counts else 0
 
     def close(self) -> None:
@@ -211,28 +211,28 @@ class Bank:
 
     # The transaction
 
-    def _commit(self, batch: Batch) -> bool:
-        """Makes the batch count; False when it has to be done again."""
+    def _commit(self, batch: Batch) -> tuple[bool | None, str]:
+        """Makes the batch count; else it has to be done again. None: nobody knows; and why."""
         try:
             try:
                 self._transact(batch)
-            except MustAbort:
+            except MustAbort as error:
                 self._decided(lambda: self._producer.abort(_CALL_SECONDS))
                 self._stop_partitions()
-                return False
-        except OutcomeUnknown:
+                return False, str(error)
+        except OutcomeUnknown as error:
             # It may count or not: whoever reads balances and positions again will know.
             self._producer.drop()
             self._producer = self._log.producer(TRANSACTIONAL_ID)
             self._read()
             self._stop_partitions()
-            return False
+            return None, str(error)
         self._balances.update(batch.balances)
         self._outcomes.update(batch.outcomes)
         while len(self._outcomes) > MOST_OUTCOMES:
             del self._outcomes[next(iter(self._outcomes))]
         self._positions.update(batch.positions)
-        return True
+        return True, ""
 
     def _transact(self, batch: Batch) -> None:
         producer, group = self._producer, self._consumer.membership()

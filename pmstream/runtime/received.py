@@ -64,9 +64,15 @@ class Received:
             self._at_hand.end()
             self._at_hand = None
 
-    def decided(self, *, counts: bool) -> None:
-        """Their transaction is over; `counts`: it is known to count."""
-        transaction = Transaction.COMMITTED if counts else Transaction.UNKNOWN
-        reason = "" if counts else "what does not count is done again"
-        self._trail.settle(transaction, self._places, self._rested_at, reason)
+    def decided(self, reason: str = "", *, counts: bool | None) -> None:
+        """Their transaction is over.
+
+        Args:
+            reason: why it does not count, or is not known to.
+            counts: None: nobody knows; what does not count is done again.
+        """
+        self._trail.settle(_DECIDED[counts], self._places, self._rested_at, reason)
         self._places = set()
+
+
+_DECIDED = {True: Transaction.COMMITTED, False: Transaction.ABORTED, None: Transaction.UNKNOWN}

@@ -14,7 +14,7 @@ from pmstream.examples.messages import MoneyTransferRequested
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.log import TopicPartition, TopicSpec
-from pmstream.runtime.log_errors import MustAbort
+from pmstream.runtime.log_errors import MustAbort, OutcomeUnknown
 from pmstream.runtime.received import Received
 from pmstream.runtime.roles import ROLES, make_worker
 from pmstream.runtime.spans import Attribute
@@ -161,15 +161,23 @@ def test_an_unsampled_transfer_keeps_its_context_and_makes_no_span(town: Make) -
     assert not made.collector.spans
 
 
-def test_what_the_bank_does_again_is_told_twice(town: Make) -> None:
+@pytest.mark.parametrize(
+    ("error", "transaction"),
+    [(MustAbort("refused"), "aborted"), (OutcomeUnknown("no answer"), "unknown")],
+)
+def test_what_the_bank_does_again_is_told_twice(
+    town: Make, error: Exception, transaction: str
+) -> None:
     made = town(transfer.app)
-    made.app.log.inject("commit", MustAbort("refused"), who="bank.accounts-service.bank-0")
+    made.app.log.inject("commit", error, who="bank.accounts-service.bank-0")
 
     made.transfer(SAMPLED)
 
     spans = made.collector.named(BANK)
     assert [told(each, Attribute.TRANSACTION) for each in spans] == [
-        "unknown",
+        transaction,
         "committed",
         "committed",
     ]
+    commits = [each for each in made.collector.named("commit") if told(each, Attribute.REASON)]
+    assert [told(each, Attribute.REASON) for each in commits] == [str(error)]
