@@ -16,9 +16,8 @@ import typer
 
 from pmstream import __version__
 from pmstream.app import App
-from pmstream.cli import exits, logs
+from pmstream.cli import exits, logs, tracing
 from pmstream.cli.loading import AppName, connect, load_app
-from pmstream.cli.tracing import tracing
 from pmstream.config import Settings
 from pmstream.core.process import LEGAL_NAME
 from pmstream.errors import ConfigurationError, Stopped
@@ -88,6 +87,7 @@ def run(
     """
     settings = Settings.load(**({} if health_port is None else {"health_port": health_port}))
     the_app = load_app(app, settings)
+    tracing.check(settings)
     specs = _specs(the_app, role, name or socket.gethostname(), workers, routers)
     logs.set_up(app=the_app.name)
     tell = logging.getLogger(logs.SUPERVISOR).info
@@ -226,7 +226,7 @@ def _traced(
         "service.instance.id": f"{who['worker']}/{who['role']}",
         "pmstream.process_manager": who["pm"],
     }
-    return tracing(settings, app.name, lambda text: logs.told("tracing", -1, text), **about)
+    return tracing.tracing(settings, app.name, lambda text: logs.told("tracing", -1, text), **about)
 
 
 COLLECTED_AFTER = (50_000, 20, 50)

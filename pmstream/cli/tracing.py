@@ -3,15 +3,22 @@
 Rule: while it is off, nothing of OpenTelemetry is imported.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pmstream.config import Settings
+from pmstream.errors import ConfigurationError
+from pmstream.runtime import exporter
 from pmstream.runtime.trail import Trail
 
 FLUSH_SECONDS, FLUSH_SHARE = 5.0, 0.25
 """How long the last spans may take, and which share of `shutdown_timeout_s` at most."""
+
+
+def check(settings: Settings) -> None:
+    """Tells what every worker would stumble over. Raises ConfigurationError."""
+    if exporter.is_wanted(settings) and not exporter.is_installed():
+        raise ConfigurationError(f"{exporter.MISSING}, or switch it off (PMSTREAM_TRACING=off)")
 
 
 @contextmanager
@@ -29,7 +36,7 @@ def tracing(
     Raises:
         ConfigurationError: the exporter is not installed.
     """
-    if not settings.tracing or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if not exporter.is_wanted(settings):
         yield None
         return
     from pmstream.runtime.telemetry import Telemetry, otlp

@@ -26,6 +26,7 @@ from opentelemetry.trace import (
 
 from pmstream import __version__
 from pmstream.errors import ConfigurationError
+from pmstream.runtime.exporter import MISSING, with_path
 from pmstream.runtime.spans import Attribute, Beginning, Kind, Span, Transaction, Value
 from pmstream.runtime.traceparent import dump_context, load_context
 
@@ -225,15 +226,7 @@ def otlp(endpoint: str) -> SpanExporter:
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ImportError as error:
-        raise ConfigurationError(
-            "tracing is on, but the OTLP exporter is not installed: pip install 'pmstream[otlp]'"
-        ) from error
+        raise ConfigurationError(MISSING) from error
     # It logs each batch that does not arrive; we tell once, and count.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    if not endpoint:
-        return OTLPSpanExporter()
-    path = "" if endpoint.rstrip("/").endswith(_PATH) else _PATH
-    return OTLPSpanExporter(endpoint.rstrip("/") + path)
-
-
-_PATH = "/v1/traces"
+    return OTLPSpanExporter(with_path(endpoint)) if endpoint else OTLPSpanExporter()

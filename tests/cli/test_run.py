@@ -16,6 +16,7 @@ from pmstream.runtime.store import lock_directory
 from tests.cli.conftest import APP, Pmstream, Shell
 
 PM = "transfer-money"
+EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 WORKER = (APP, PM, "instances", "host-1")
 
 SHOP = """
@@ -48,6 +49,18 @@ def test_run_tells_what_topics_are_missing(pmstream: Pmstream, log: MemoryLog) -
     assert result.exit_code == 2
     assert "source topic bank.transfers does not exist" in result.stderr
     assert f"run `pmstream topics ensure {APP}`" in result.stderr
+
+
+def test_run_tells_that_no_worker_could_trace(
+    pmstream: Pmstream, bank: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PMSTREAM_TRACING", "on")
+    monkeypatch.setitem(sys.modules, EXPORTER, None)
+
+    result = pmstream("run", APP)
+
+    assert result.exit_code == 2
+    assert "pip install 'pmstream[otlp]', or switch it off" in result.stderr
 
 
 def test_run_tells_that_there_is_no_start(pmstream: Pmstream, bank: MemoryLog) -> None:

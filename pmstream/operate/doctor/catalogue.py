@@ -11,6 +11,7 @@ from pmstream.operate.doctor import (
     permissions,
     replicas,
     scratch,
+    spans,
     state,
 )
 from pmstream.operate.doctor.finding import Kind
@@ -18,6 +19,7 @@ from pmstream.operate.doctor.finding import Kind
 MODULES: tuple[ModuleType, ...] = (
     machine,
     state,
+    spans,
     brokers,
     replicas,
     layout,

@@ -15,6 +15,7 @@ from pmstream.operate.doctor import (
     permissions,
     replicas,
     scratch,
+    spans,
     state,
 )
 from pmstream.operate.doctor.case import Case
@@ -74,6 +75,7 @@ LOCAL = (
     LocalCheck("state directory", state.usable, "it can be written and locked"),
     LocalCheck("workers here", state.owners, "each has its directory to itself"),
     LocalCheck("disk space", state.space, "there is enough"),
+    LocalCheck("tracing", spans.can_be_sent, "spans can be sent, or are not wanted"),
     LocalCheck("bootstrap servers", brokers.bootstrap, "each of them answers"),
 )
 CLUSTER = (
