@@ -104,7 +104,7 @@ def _of_roll(name: str, roll: Roll) -> Iterator[_Ranked]:
     if parked:
         verb = "is" if parked == 1 else "are"
         what = f"{_count(parked, 'instance')} {verb} parked: somebody has to decide"
-        yield 6, (what, f"instances list {APP} {name} --condition parked")
+        yield 6, (what, f"instances stuck {APP} {name}")
     if roll.overdue:
         what = (
             f"{roll.overdue} retries, timers, holds or replies are overdue, the latest by "

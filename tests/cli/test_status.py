@@ -68,7 +68,7 @@ def test_for_programs(pmstream: Pmstream, parked: MemoryLog) -> None:
     assert [each["command"] for each in told["findings"]] == [
         f"pmstream run {APP}",
         f"pmstream run {APP}",
-        f"pmstream instances list {APP} {PM} --condition parked",
+        f"pmstream instances stuck {APP} {PM}",
     ]
 
 

@@ -95,7 +95,7 @@ def test_parked_instances_are_somebodys_business(world: World) -> None:
         Finding(
             "counter",
             "2 instances are parked: somebody has to decide",
-            "instances list APP counter --condition parked",
+            "instances stuck APP counter",
         )
     ]
 
@@ -159,7 +159,7 @@ def test_a_full_backlog_is_named_before_what_is_parked(world: World) -> None:
 
     assert ordered[0] == "instances show APP counter a"
     assert ordered[1] == "doctor APP", "its partition stands"
-    assert ordered[2] == "instances list APP counter --condition parked"
+    assert ordered[2] == "instances stuck APP counter"
 
 
 def test_records_that_nobody_reads_are_told_with_whom_to_start(
