@@ -12,7 +12,7 @@ from pmstream.cli.loading import AppName, clock, connect, load_app
 from pmstream.cli.ordering import READING, ConditionOption, WhereOption
 from pmstream.cli.output import Output, OutputOption, print_json, show, working
 from pmstream.cli.spans import milliseconds, short
-from pmstream.cli.target import AppOrName, ManagerName, Uuid, target
+from pmstream.cli.target import AppOrName, ManagerName, ManagerOrAll, Uuid, target
 from pmstream.config import Settings
 from pmstream.core.lifecycle import Condition
 from pmstream.operate import instances
@@ -149,10 +149,7 @@ MOST_SHOWN = 100
 @commands.command(name="check")
 def check_instances(
     app: AppName,
-    process_manager: Annotated[
-        str | None,
-        typer.Argument(metavar="[PM]", help="Only this process manager.", show_default=False),
-    ] = None,
+    process_manager: ManagerOrAll = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Reads all instances with the code at hand, before it is rolled out; exit code 1 if any fails.

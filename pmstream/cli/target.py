@@ -9,7 +9,7 @@ from pmstream.app import Names
 from pmstream.cli.loading import connect, load_app
 from pmstream.config import Settings
 from pmstream.core.process import Callbacks, bind
-from pmstream.runtime.generations import live
+from pmstream.errors import ConfigurationError
 from pmstream.runtime.log import Log
 
 AppOrName = Annotated[
@@ -20,6 +20,10 @@ AppOrName = Annotated[
 ]
 ManagerName = Annotated[
     str, typer.Argument(metavar="PM", help="The process manager's name.", show_default=False)
+]
+ManagerOrAll = Annotated[
+    str | None,
+    typer.Argument(metavar="[PM]", help="Only this process manager.", show_default=False),
 ]
 Uuid = Annotated[str, typer.Argument(metavar="UUID", help="Of the process.", show_default=False)]
 
@@ -53,12 +57,27 @@ class Target(Struct, frozen=True):
 
 def target(app: str, process_manager: str) -> Target:
     """The process manager, and the cluster. Raises ConfigurationError."""
+    (found,) = targets(app, process_manager)
+    return found
+
+
+def targets(app: str, process_manager: str | None) -> list[Target]:
+    """The process manager, or all of the app when none is named. Raises ConfigurationError."""
     settings = Settings.load()
     if ":" not in app:
-        log = connect(settings)
-        return Target(app, live(log, app, process_manager), None, None, log, settings)
+        if process_manager is None:
+            raise ConfigurationError(
+                f"{app} is only an app's name: say which process manager, or give the app as "
+                "module:attribute, which knows all of them"
+            )
+        names = Names(app, process_manager)
+        return [Target(app, names, None, None, connect(settings), settings)]
     the_app = load_app(app, settings)
-    manager = the_app.manager(process_manager)
+    managers = list(the_app.process_managers.values())
+    if process_manager is not None:
+        managers = [the_app.manager(process_manager)]
     log = connect(settings)
-    names = live(log, the_app.name, manager.name)
-    return Target(app, names, bind(manager), manager.keyed, log, settings)
+    return [
+        Target(app, Names(the_app.name, each.name), bind(each), each.keyed, log, settings)
+        for each in managers
+    ]

@@ -9,7 +9,7 @@ from pmstream.cli.exits import tell
 from pmstream.cli.loading import clock
 from pmstream.cli.output import Output, OutputOption, show
 from pmstream.cli.spans import moment
-from pmstream.cli.target import AppOrName, ManagerName, target
+from pmstream.cli.target import AppOrName, ManagerOrAll, targets
 from pmstream.operate import timers
 
 MOST_SHOWN = 1_000
@@ -26,7 +26,7 @@ def _timers() -> None:
 @commands.command(name="list")
 def list_timers(
     app: AppOrName,
-    process_manager: ManagerName,
+    process_manager: ManagerOrAll = None,
     *,
     uuid: Annotated[str, typer.Option(help="Only of this process.")] = "",
     due_before: Annotated[
@@ -40,23 +40,28 @@ def list_timers(
     limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = MOST_SHOWN,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Lists timers, the earliest first.
+    """Lists timers, of one process manager or of all, the earliest first.
 
-    Example: pmstream timers list bank.payments:app transfer-money --due-before now
+    Example: pmstream timers list bank.payments:app --due-before now
     """
-    to = target(app, process_manager)
     before = moment(due_before, "--due-before", clock().now()) if due_before else None
-    found = timers.find(to.log, to.names, uuid, before)
+    found = [
+        (each.due, to.names.process_manager, each)
+        for to in targets(app, process_manager)
+        for each in timers.find(to.log, to.names, uuid, before)
+    ]
+    found.sort(key=lambda each: each[:2])
     show(
         [
             {
+                "process_manager": manager,
                 "due": datetime.fromtimestamp(each.due / 1000, UTC).isoformat(),
                 "uuid": each.uuid,
                 "timer": each.name,
                 "queued": each.queued,
                 "correlation_id": each.correlation_id,
             }
-            for each in found[:limit]
+            for _, manager, each in found[:limit]
         ],
         output,
     )

@@ -1,6 +1,7 @@
 """`pmstream timers list` and `pmstream instances check`."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,52 @@ def test_timers_are_listed_by_time(pmstream: Pmstream, one: MemoryLog) -> None:
         ("a", "remind", "1970-01-01T00:00:00.010000+00:00"),
         ("a", "expire", "2033-05-18T03:33:20+00:00"),
     ]
+
+
+TWO = """
+from pmstream import App
+from pmstream.examples.transfer import TransferMoney, app as bank
+
+class Second(TransferMoney):
+    name = "second"
+
+app = App(
+    name="bank",
+    schemas=bank.schemas,
+    events=bank.events,
+    commands=bank.commands,
+    process_managers=[Second(), TransferMoney()],
+)
+"""
+
+
+def test_timers_of_all_process_managers_are_listed_by_time(
+    pmstream: Pmstream, one: MemoryLog, folder: Path
+) -> None:
+    (folder / "two_managers.py").write_text(TWO)
+    app = "two_managers:app"
+    assert pmstream("topics", "ensure", app, "--create-missing", "--yes").exit_code == 0
+    writer = one.writer()
+    record = Instance(status=Status.RUNNING, timers=Timers({"between": Timer(1_000, 1)}, 1))
+    writer.produce("bank.second.changelog", dump_instance(record), instance_key("b"), partition=0)
+    writer.flush(1)
+
+    rows = json.loads(pmstream("timers", "list", app, "-o", "json").stdout)
+
+    assert [(row["process_manager"], row["timer"]) for row in rows] == [
+        (PM, "remind"),
+        ("second", "between"),
+        (PM, "expire"),
+    ]
+
+
+def test_all_process_managers_are_known_by_the_code_only(
+    pmstream: Pmstream, one: MemoryLog
+) -> None:
+    result = pmstream("timers", "list", "bank")
+
+    assert result.exit_code == 2
+    assert "say which process manager, or give the app as module:attribute" in result.stderr
 
 
 def test_a_limit_is_told(pmstream: Pmstream, one: MemoryLog) -> None:
