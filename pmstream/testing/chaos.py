@@ -1,12 +1,12 @@
 """A scenario's story once more, on the runtime, with a real store, while things go wrong.
 
 Each event is read several times, some come late, workers are killed at every step of a
-commit, and (if asked) events of different types overtake each other. Every process must send the
+commit, and (if asked) events of different topics overtake each other. Every process must send the
 same commands and end in the same state.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -55,12 +55,21 @@ class End(Struct, frozen=True):
     state: Any
 
 
+Homes = Mapping[type[Struct], str]
+"""Type of event to its topic."""
+
 Ends = dict[str, End]
 """Process UUID to what came of it."""
 
 
 def rage(
-    manager: ProcessManager[Any], story: Sequence[Tale], expected: Ends, seed: int, *, reorder: bool
+    manager: ProcessManager[Any],
+    story: Sequence[Tale],
+    expected: Ends,
+    seed: int,
+    *,
+    reorder: bool,
+    of: App | None = None,
 ) -> None:
     """Tells a story again for each step of a commit, killed there.
 
@@ -69,17 +78,20 @@ def rage(
         story: what happened.
         expected: what came of it.
         seed: of all choices.
-        reorder: let events of different types overtake each other, as those of different topics do.
+        reorder: let events of different topics overtake each other.
+        of: the app that tells which events share a topic; without it, and for types that it does
+            not declare, each type has its own.
 
     Raises:
         AssertionError: something else came of it.
     """
     types = {type(each.event) for each in story if isinstance(each, Event)}
     commands = {type(each) for end in expected.values() for each in end.commands}
-    app = _app(manager, types, commands)
+    homes = {kind: _home(kind, of) for kind in sorted(types, key=lambda each: each.__name__)}
+    app = _app(manager, homes, commands)
     for step in STEPS:
         chance = random.Random(f"{seed} {step}")
-        told = _reordered(story, chance) if reorder else list(story)
+        told = _reordered(story, homes, chance) if reorder else list(story)
         how = f"seed {seed}, killed at {step!r}"
         with run(app) as running:
             running.kill_at(step)  # one at least; more of them by chance
@@ -122,18 +134,24 @@ def _tell(running: Running, what: Tale) -> None:
         running.produce(what.event, headers=what.headers)
 
 
-def _reordered(story: Sequence[Tale], chance: random.Random) -> list[Tale]:
-    """Another order, in which neither a type's own events nor replies and pauses move."""
+def _home(kind: type[Struct], app: App | None) -> str:
+    declared = app.events.items() if app is not None else ()
+    found = (topic for topic, what in declared if kind in what.types)
+    return next(found, f"events.{kind.__name__}")
+
+
+def _reordered(story: Sequence[Tale], homes: Homes, chance: random.Random) -> list[Tale]:
+    """Another order, in which neither a topic's own events nor replies and pauses move."""
     told: list[Tale] = []
     events: list[Event] = []
     for each in (*story, None):
         if isinstance(each, Event):
             events.append(each)
             continue
-        kinds = [type(event.event) for event in events]
-        chance.shuffle(kinds)
-        queues = {kind: [e for e in events if type(e.event) is kind] for kind in kinds}
-        told += [queues[kind].pop(0) for kind in kinds]
+        topics = [homes[type(event.event)] for event in events]
+        chance.shuffle(topics)
+        queues = {topic: [e for e in events if homes[type(e.event)] == topic] for topic in topics}
+        told += [queues[topic].pop(0) for topic in topics]
         events = []
         told += [] if each is None else [each]
     return told
@@ -161,18 +179,21 @@ def _compare(expected: Ends, found: Ends, how: str, order: Sequence[Tale] | None
         )
 
 
-def _app(
-    manager: ProcessManager[Any], events: Iterable[type[Struct]], commands: Iterable[type[Struct]]
-) -> App:
-    """Each type in a topic of its own, in JSON: no schemas are needed."""
+def _app(manager: ProcessManager[Any], homes: Homes, commands: Iterable[type[Struct]]) -> App:
+    """Each event in its topic, all in JSON: no schemas are needed."""
 
-    def topic(kind: type[Struct], *, is_command: bool) -> Topic:
-        keys = {kind: kind.__struct_fields__[0]} if is_command else [kind]
-        return Topic(keys, format="json", type_header="type")
+    def topic(types: Iterable[type[Struct]] | Mapping[type[Struct], str]) -> Topic:
+        return Topic(types, format="json", type_header="type")
 
     return App(
         name="chaos",
-        events={f"events.{each.__name__}": topic(each, is_command=False) for each in events},
-        commands={f"commands.{each.__name__}": topic(each, is_command=True) for each in commands},
+        events={
+            name: topic([kind for kind, home in homes.items() if home == name])
+            for name in homes.values()
+        },
+        commands={
+            f"commands.{each.__name__}": topic({each: each.__struct_fields__[0]})
+            for each in commands
+        },
         process_managers=[manager],
     )

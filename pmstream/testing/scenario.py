@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
+from pmstream.app import App
 from pmstream.core.engine import Arrived, Due, Halt, Input, Reply, Step, route, step
 from pmstream.core.instance import Instance
 from pmstream.core.lifecycle import coming
@@ -126,7 +127,7 @@ class Scenario:
             raise AssertionError("the process manager did not stop")
         return self
 
-    def chaos(self, seed: int = 1, *, reorder: bool = False) -> Self:
+    def chaos(self, seed: int = 1, *, reorder: bool = False, app: App | None = None) -> Self:
         """The whole story again, on the runtime and a real store, and the same must come of it.
 
         Workers are killed at every step of a commit, events are read several times, some come
@@ -134,8 +135,10 @@ class Scenario:
 
         Args:
             seed: of all choices.
-            reorder: let events of different types overtake each other between two pauses or
-                replies, as they do when each type has its topic.
+            reorder: let events of different topics overtake each other between two pauses or
+                replies.
+            app: tells which events share a topic, and so keep their order; without it each type
+                has a topic of its own.
 
         Raises:
             AssertionError: a process has other commands, or another state; it tells the seed, the
@@ -147,7 +150,7 @@ class Scenario:
             command = self._coder.messages[int(each.value)]
             sent[each.id.split("/", 1)[0]].append(command)
         ends = {uuid: End(commands, self._state(uuid)) for uuid, commands in sent.items()}
-        rage(self._manager, self._story, ends, seed, reorder=reorder)
+        rage(self._manager, self._story, ends, seed, reorder=reorder, of=app)
         return self
 
     # How it works

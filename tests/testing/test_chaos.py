@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import pytest
 from msgspec import Struct
 
-from pmstream import ProcessManager, routing, timers
+from pmstream import App, ProcessManager, routing, timers
+from pmstream.app import Topic
 from pmstream.examples.messages import (
     DepositMoney,
     MoneyDeposited,
@@ -105,6 +106,17 @@ def test_timers_are_part_of_the_story() -> None:
 
 def test_who_holds_early_events_bears_another_order() -> None:
     scenario(Adding).given(*STORY).chaos(1, reorder=True)
+
+
+def test_events_of_one_topic_keep_their_order() -> None:
+    """Who bears no other order passes, as long as nothing may overtake."""
+    topic = Topic([Opened, Filled], format="json", type_header="type")
+    tell = Topic({Tell: "id"}, format="json", type_header="type")
+    app = App(
+        name="one", events={"all": topic}, commands={"told": tell}, process_managers=[Careless()]
+    )
+    for seed in range(3):
+        scenario(Careless).given(*STORY).chaos(seed, reorder=True, app=app)
 
 
 def test_who_does_not_is_told_the_order_and_the_remedy() -> None:
