@@ -8,9 +8,7 @@ import typer
 from pmstream.cli import exits
 from pmstream.cli.loading import AppName, clock, load_app
 from pmstream.cli.ordering import (
-    TIMEOUT_SECONDS,
     Ask,
-    TimeoutOption,
     WhoOption,
     WhyOption,
     YesOption,
@@ -20,6 +18,7 @@ from pmstream.cli.ordering import (
 )
 from pmstream.cli.output import Output, OutputOption, print_json, show
 from pmstream.cli.spans import moment
+from pmstream.cli.spread import spread
 from pmstream.cli.target import AppOrName, ManagerName, target
 from pmstream.errors import ConfigurationError
 from pmstream.operate import dead_letters, orders
@@ -103,16 +102,13 @@ def show_letter(
 
 
 @commands.command(name="redrive")
+@spread
 def redrive_letters(
     app: AppName,
     process_manager: ManagerName,
     ids: LetterIds,
     *,
-    why: WhyOption = "",
-    who: WhoOption = "",
-    timeout: TimeoutOption = TIMEOUT_SECONDS,
-    yes: YesOption = False,
-    output: OutputOption = Output.TABLE,
+    ask: Ask,
 ) -> None:
     """Decodes and routes dead letters with today's code, and lets their processes take them in.
 
@@ -122,20 +118,18 @@ def redrive_letters(
     Example: pmstream dead-letters redrive bank.payments:app transfer-money 0:17 --yes
     """
     to = target(app, process_manager)
-    redriver = Redriver(
-        to.log, load_app(app, to.settings), process_manager, who or user(), why, clock().now()
-    )
-    if not yes:
+    the_app, who = load_app(app, to.settings), ask.who or user()
+    redriver = Redriver(to.log, the_app, process_manager, who, ask.why, clock().now())
+    if not ask.yes:
         planned = redriver.plan(ids)
-        show([_planned(each) for each in planned], output)
+        show([_planned(each) for each in planned], ask.output)
         tell_dry(f"{sum(not each.refused for each in planned)} dead letters would be redriven")
         return
     planned, given = redriver.redrive(ids)
     for each in planned:
         if each.refused:
             exits.tell(f"{each.letter.id} is not redriven: {each.refused}")
-    ask = Ask(yes=yes, who=who, why=why, timeout=timeout, output=output)
-    finish(orders.answered(to.log, given, clock(), timeout), to, ask)
+    finish(orders.answered(to.log, given, clock(), ask.timeout), to, ask)
     if any(each.refused for each in planned):
         raise typer.Exit(exits.FOUND)
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from pmstream.cli import exits
 from pmstream.cli.loading import clock
-from pmstream.cli.output import Output, counted, show, working
+from pmstream.cli.output import Output, OutputOption, counted, show, working
 from pmstream.cli.target import Target
 from pmstream.core.lifecycle import Condition
 from pmstream.core.orders import Order, Verb
@@ -68,23 +68,35 @@ TimeoutOption = Annotated[
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """What stands on the command line, whatever the verb.
+    """How an order is given, whatever the verb.
 
     Attributes:
-        yes: do it.
-        who, why: for the audit.
+        why, who: for the audit.
         timeout: seconds for each outcome.
+        yes: do it.
         output: how to tell it.
-        limit, rate: of many.
     """
 
-    yes: bool
-    who: str
-    why: str
-    timeout: float
-    output: Output
-    limit: int = MOST_AT_ONCE
-    rate: float = RATE
+    why: WhyOption = ""
+    who: WhoOption = ""
+    timeout: TimeoutOption = TIMEOUT_SECONDS
+    yes: YesOption = False
+    output: OutputOption = Output.TABLE
+
+
+class Many(Struct, frozen=True, kw_only=True):
+    """Which instances are meant, unless their UUIDs are told.
+
+    Attributes:
+        where, condition: those for which they hold.
+        limit: so many at most.
+        rate: orders a second.
+    """
+
+    where: WhereOption = ""
+    condition: ConditionOption = None
+    limit: LimitOption = MOST_AT_ONCE
+    rate: RateOption = RATE
 
 
 def user() -> str:
@@ -99,7 +111,7 @@ def order(
     to: Target,
     verb: Verb,
     uuids: Sequence[str],
-    wanted: Wanted,
+    many: Many,
     arguments: Mapping[str, Any],
     ask: Ask,
 ) -> None:
@@ -110,7 +122,7 @@ def order(
     """
     check_why(verb, ask)
     now = clock().now()
-    found = _chosen(to, uuids, wanted, ask, now)
+    found = _chosen(to, uuids, many, now)
     if not found:
         exits.tell("no instance matches: nothing is to be ordered")
         return
@@ -118,7 +130,7 @@ def order(
     if not ask.yes:
         _rehearse(to, made, found, ask)
         return
-    running = orders.carry_out(to.log, to.names, made, clock(), ask.timeout, ask.rate)
+    running = orders.carry_out(to.log, to.names, made, clock(), ask.timeout, many.rate)
     finish(counted(running, "orders answered"), to, ask)
 
 
@@ -130,17 +142,14 @@ def check_why(verb: Verb, ask: Ask) -> None:
         )
 
 
-def _chosen(
-    to: Target, uuids: Sequence[str], wanted: Wanted, ask: Ask, now: int
-) -> dict[str, Found | None]:
-    many = bool(wanted.conditions or wanted.where)
-    if many == bool(uuids):
+def _chosen(to: Target, uuids: Sequence[str], many: Many, now: int) -> dict[str, Found | None]:
+    if bool(many.condition or many.where) == bool(uuids):
         raise ConfigurationError(
             "say which instances: by their UUIDs, or by --where and --condition, one of the two"
         )
     if uuids:
-        if len(set(uuids)) > ask.limit:
-            raise ConfigurationError(f"{len(set(uuids))} UUIDs; --limit is {ask.limit}")
+        if len(set(uuids)) > many.limit:
+            raise ConfigurationError(f"{len(set(uuids))} UUIDs; --limit is {many.limit}")
         try:
             each_once = dict.fromkeys(check_uuid(each) for each in uuids)
         except InvalidRoute as error:
@@ -148,11 +157,12 @@ def _chosen(
         with working(READING):
             there = selection.named(to.log, to.names, each_once)
         return {each: there.get(each) for each in each_once}
+    wanted = Wanted(conditions=tuple(many.condition or ()), where=many.where, fields=to.fields)
     with working(READING):
         found = selection.choose(to.log, to.names, wanted, now)
-    if len(found) > ask.limit:
-        exits.tell(f"{len(found)} instances match, the first {ask.limit} are meant: see --limit")
-    return {each.seen.uuid: each for each in found[: ask.limit]}
+    if len(found) > many.limit:
+        exits.tell(f"{len(found)} instances match, the first {many.limit} are meant: see --limit")
+    return {each.seen.uuid: each for each in found[: many.limit]}
 
 
 def _rehearse(

@@ -7,31 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from pmstream.cli.loading import clock
-from pmstream.cli.ordering import (
-    MOST_AT_ONCE,
-    RATE,
-    TIMEOUT_SECONDS,
-    Ask,
-    ConditionOption,
-    LimitOption,
-    RateOption,
-    TimeoutOption,
-    Uuids,
-    WhereOption,
-    WhoOption,
-    WhyOption,
-    YesOption,
-    finish,
-    order,
-    tell_dry,
-    user,
-)
-from pmstream.cli.output import Output, OutputOption
+from pmstream.cli.ordering import Ask, Many, Uuids, finish, order, tell_dry, user
+from pmstream.cli.spread import spread
 from pmstream.cli.target import AppOrName, ManagerName, Uuid, target
 from pmstream.core.orders import Verb
 from pmstream.errors import ConfigurationError
 from pmstream.operate import orders
-from pmstream.operate.selection import Wanted
 
 HELP: Mapping[Verb, str] = {
     Verb.RETRY: """Tries now what waits for a retry or an operator; attempts and context go on.
@@ -77,25 +58,16 @@ def add_timers(commands: typer.Typer) -> None:
 
 
 def _plain(verb: Verb) -> Any:
+    @spread
     def command(
         app: AppOrName,
         process_manager: ManagerName,
         uuids: Uuids = None,
         *,
-        where: WhereOption = "",
-        condition: ConditionOption = None,
-        limit: LimitOption = MOST_AT_ONCE,
-        rate: RateOption = RATE,
-        why: WhyOption = "",
-        who: WhoOption = "",
-        timeout: TimeoutOption = TIMEOUT_SECONDS,
-        yes: YesOption = False,
-        output: OutputOption = Output.TABLE,
+        many: Many,
+        ask: Ask,
     ) -> None:
-        to = target(app, process_manager)
-        ask = Ask(yes=yes, who=who, why=why, timeout=timeout, output=output, limit=limit, rate=rate)
-        wanted = Wanted(conditions=tuple(condition or ()), where=where, fields=to.fields)
-        order(to, verb, uuids or (), wanted, {}, ask)
+        order(target(app, process_manager), verb, uuids or (), many, {}, ask)
 
     return command
 
@@ -106,6 +78,7 @@ _Fields = Annotated[
 ]
 
 
+@spread
 def edit(
     app: AppOrName,
     process_manager: ManagerName,
@@ -118,15 +91,8 @@ def edit(
         ),
     ],
     expect: _Fields = None,
-    where: WhereOption = "",
-    condition: ConditionOption = None,
-    limit: LimitOption = MOST_AT_ONCE,
-    rate: RateOption = RATE,
-    why: WhyOption = "",
-    who: WhoOption = "",
-    timeout: TimeoutOption = TIMEOUT_SECONDS,
-    yes: YesOption = False,
-    output: OutputOption = Output.TABLE,
+    many: Many,
+    ask: Ask,
 ) -> None:
     """Changes fields of the state, if others are as expected; --why is needed.
 
@@ -139,89 +105,51 @@ def edit(
     if expect:
         arguments["expect"] = _fields(expect, "--expect")
     to = target(app, process_manager)
-    ask = Ask(yes=yes, who=who, why=why, timeout=timeout, output=output, limit=limit, rate=rate)
-    wanted = Wanted(conditions=tuple(condition or ()), where=where, fields=to.fields)
-    order(to, Verb.EDIT, uuids or (), wanted, arguments, ask)
+    order(to, Verb.EDIT, uuids or (), many, arguments, ask)
 
 
 _Timer = Annotated[str, typer.Argument(metavar="NAME", help="Of the timer.", show_default=False)]
 
 
+@spread
 def fire(
-    app: AppOrName,
-    process_manager: ManagerName,
-    uuid: Uuid,
-    name: _Timer,
-    *,
-    why: WhyOption = "",
-    who: WhoOption = "",
-    timeout: TimeoutOption = TIMEOUT_SECONDS,
-    yes: YesOption = False,
-    output: OutputOption = Output.TABLE,
+    app: AppOrName, process_manager: ManagerName, uuid: Uuid, name: _Timer, *, ask: Ask
 ) -> None:
     """Lets a timer come due now. It is a dry run until --yes.
 
     Example: pmstream timers fire bank.payments:app transfer-money 7f6c... expire --yes
     """
-    ask = Ask(yes=yes, who=who, why=why, timeout=timeout, output=output)
-    order(target(app, process_manager), Verb.FIRE, [uuid], Wanted(), {"name": name}, ask)
+    order(target(app, process_manager), Verb.FIRE, [uuid], Many(), {"name": name}, ask)
 
 
+@spread
 def cancel(
-    app: AppOrName,
-    process_manager: ManagerName,
-    uuid: Uuid,
-    name: _Timer,
-    *,
-    why: WhyOption = "",
-    who: WhoOption = "",
-    timeout: TimeoutOption = TIMEOUT_SECONDS,
-    yes: YesOption = False,
-    output: OutputOption = Output.TABLE,
+    app: AppOrName, process_manager: ManagerName, uuid: Uuid, name: _Timer, *, ask: Ask
 ) -> None:
     """Forgets a timer. It is a dry run until --yes.
 
     Example: pmstream timers cancel bank.payments:app transfer-money 7f6c... expire --yes
     """
-    ask = Ask(yes=yes, who=who, why=why, timeout=timeout, output=output)
-    order(target(app, process_manager), Verb.CANCEL, [uuid], Wanted(), {"name": name}, ask)
+    order(target(app, process_manager), Verb.CANCEL, [uuid], Many(), {"name": name}, ask)
 
 
-def pause(
-    app: AppOrName,
-    process_manager: ManagerName,
-    *,
-    why: WhyOption = "",
-    who: WhoOption = "",
-    timeout: TimeoutOption = TIMEOUT_SECONDS,
-    yes: YesOption = False,
-    output: OutputOption = Output.TABLE,
-) -> None:
+@spread
+def pause(app: AppOrName, process_manager: ManagerName, *, ask: Ask) -> None:
     """Lets all partitions of a process manager take orders only, until `resume`.
 
     It may be given before workers start: then none handles an event. A dry run until --yes.
 
     Example: pmstream pause bank.payments:app transfer-money --why "an incident" --yes
     """
-    ask = Ask(yes=yes, who=who, why=why, timeout=timeout, output=output)
     _all(app, process_manager, Verb.PAUSE, ask)
 
 
-def resume(
-    app: AppOrName,
-    process_manager: ManagerName,
-    *,
-    why: WhyOption = "",
-    who: WhoOption = "",
-    timeout: TimeoutOption = TIMEOUT_SECONDS,
-    yes: YesOption = False,
-    output: OutputOption = Output.TABLE,
-) -> None:
+@spread
+def resume(app: AppOrName, process_manager: ManagerName, *, ask: Ask) -> None:
     """Lets all partitions of a process manager go on. It is a dry run until --yes.
 
     Example: pmstream resume bank.payments:app transfer-money --yes
     """
-    ask = Ask(yes=yes, who=who, why=why, timeout=timeout, output=output)
     _all(app, process_manager, Verb.RESUME, ask)
 
 
