@@ -20,6 +20,7 @@ CONFIG = "mkdocs.yml"
 _IN_NAV = re.compile(r"^ +- (?:.+: )?(\S+\.md)$", re.MULTILINE)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _WARNING = re.compile(r"Warning: (.+)\n\W*\[ (\S+) \]")
+_DECISIONS = "adr/README.md"
 _LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 _UNLOADED_LINKS = {"canonical", "next", "prev", "alternate"}
 
@@ -66,6 +67,9 @@ def _navigation(folder: Path) -> Iterator[str]:
     listed = _IN_NAV.findall((folder / CONFIG).read_text())
     docs = folder / "docs"
     there = {str(each.relative_to(docs)) for each in docs.rglob("*.md")}
+    if _DECISIONS in listed:  # whose table is the navigation of the decisions
+        found = re.findall(r"\((\d+-.+?\.md)\)", (docs / _DECISIONS).read_text())
+        listed += [f"adr/{each}" for each in found]
     for name in sorted(there - set(listed)):
         yield f"docs/{name} is not in the nav of {CONFIG}"
     for name in sorted(set(listed) - there):
