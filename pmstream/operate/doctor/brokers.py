@@ -1,14 +1,12 @@
 """The brokers: each of them answers, knows the requests we need, and its settings suit ours."""
 
-import socket
 from collections.abc import Iterator, Mapping
 
 from pmstream.config import Settings
 from pmstream.operate.doctor.case import Case
+from pmstream.operate.doctor.dial import refusal
 from pmstream.operate.doctor.finding import Finding, failure, note, skipped, warning
 from pmstream.runtime.survey import BrokerFacts, ClusterFacts
-
-DIAL_SECONDS = 3.0
 
 BOOTSTRAP = warning(
     "bootstrap-silent",
@@ -106,11 +104,7 @@ def _dial(address: str) -> str:
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host:
         host, port = port, "9092"  # what librdkafka takes a name without a port for
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), DIAL_SECONDS).close()
-    except (OSError, ValueError) as error:
-        return str(getattr(error, "strerror", None) or error) or type(error).__name__
-    return ""
+    return refusal(host.strip("[]"), port)
 
 
 def answer(_case: Case, facts: ClusterFacts) -> Iterator[Finding]:

@@ -1,15 +1,12 @@
 """Tracing: whether spans can be sent from here."""
 
-import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from pmstream.operate.doctor.case import Case
+from pmstream.operate.doctor.dial import refusal
 from pmstream.operate.doctor.finding import Finding, failure, warning
 from pmstream.runtime import exporter
-
-DIAL_SECONDS = 2.0
-"""How long a collector may take to answer."""
 
 NO_EXPORTER = failure(
     "exporter-missing",
@@ -42,10 +39,6 @@ def _dial(url: str) -> str:
     """Why nobody answers there; "" if somebody does."""
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
-        socket.create_connection((parts.hostname or "", port), DIAL_SECONDS).close()
-    except KeyError:
+        return refusal(parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    except (KeyError, ValueError):
         return "is no http or https URL"
-    except (OSError, ValueError) as error:
-        return str(getattr(error, "strerror", None) or error) or type(error).__name__
-    return ""
