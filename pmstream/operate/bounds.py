@@ -1,9 +1,25 @@
-"""How far the partitions of a topic reach."""
+"""A topic of a process manager that has to be there, and how far its partitions reach."""
 
 from collections.abc import Mapping
 
-from pmstream.errors import Unreachable
+from pmstream.errors import ConfigurationError, Unreachable
 from pmstream.runtime.log import Log, TopicInfo, TopicPartition
+
+
+def own_topic(log: Log, topic: str) -> TopicInfo:
+    """One of a process manager's own topics.
+
+    Raises:
+        ConfigurationError: there is none: the names are wrong, or nobody has made it yet.
+        Unavailable: the cluster does not answer.
+    """
+    info = log.topics().get(topic)
+    if info is None:
+        raise ConfigurationError(
+            f"there is no topic {topic}: correct the names of app and process manager, or run "
+            "`pmstream topics ensure`"
+        )
+    return info
 
 
 def records(log: Log, topic: TopicInfo) -> int:

@@ -3,8 +3,7 @@
 from collections.abc import Collection
 
 from pmstream.app import Names
-from pmstream.errors import ConfigurationError
-from pmstream.operate.bounds import bounds
+from pmstream.operate.bounds import bounds, own_topic
 from pmstream.operate.reading import read_once
 from pmstream.runtime.log import Log, Record
 from pmstream.runtime.store import BACKLOG, INSTANCE
@@ -17,13 +16,7 @@ def partitions(log: Log, names: Names) -> int:
         ConfigurationError: there is no such changelog.
         Unavailable: the cluster does not answer.
     """
-    info = log.topics().get(names.changelog)
-    if info is None:
-        raise ConfigurationError(
-            f"there is no topic {names.changelog}: correct the names of app and process manager, "
-            "or run `pmstream topics ensure`"
-        )
-    return info.partitions
+    return own_topic(log, names.changelog).partitions
 
 
 def last_records(
@@ -35,8 +28,7 @@ def last_records(
         ConfigurationError: there is no such changelog.
         Unreachable, Unavailable: the cluster.
     """
-    partitions(log, names)
-    places = bounds(log, log.topics()[names.changelog])
+    places = bounds(log, own_topic(log, names.changelog))
     if only is not None:
         places = {place: each for place, each in places.items() if place.partition in only}
     found: dict[bytes, Record] = {}

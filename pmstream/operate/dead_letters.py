@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from pmstream.app import App, Names
 from pmstream.errors import ConfigurationError, Undecodable
-from pmstream.operate.bounds import bounds
+from pmstream.operate.bounds import bounds, own_topic
 from pmstream.operate.reading import read_once
 from pmstream.runtime.codec import Codec, Undeclared
 from pmstream.runtime.log import Log, Producer, Record
@@ -68,13 +68,7 @@ def letters(log: Log, names: Names, since: int | None = None) -> list[Letter]:
         ConfigurationError: there is no such topic.
         Unreachable, Unavailable: the cluster.
     """
-    info = log.topics().get(names.dead_letters)
-    if info is None:
-        raise ConfigurationError(
-            f"there is no topic {names.dead_letters}: correct the names of app and process "
-            "manager, or run `pmstream topics ensure`"
-        )
-    places = bounds(log, info)
+    places = bounds(log, own_topic(log, names.dead_letters))
     if since is not None:
         at = {place: log.offset_at(place, since) for place in places}
         places = {

@@ -14,7 +14,7 @@ from pmstream.app import Names
 from pmstream.core.orders import Order, Verb
 from pmstream.core.routing import check_uuid
 from pmstream.errors import ConfigurationError, InvalidRoute, Unreachable
-from pmstream.operate.bounds import bounds
+from pmstream.operate.bounds import bounds, own_topic
 from pmstream.operate.reading import read_once
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Log, TopicPartition
@@ -123,13 +123,7 @@ def give_all(log: Log, names: Names, verb: Verb, who: str, why: str, now: int) -
 
 def partitions(log: Log, names: Names) -> int:
     """How many the orders topic has. Raises ConfigurationError, Unavailable."""
-    info = log.topics().get(names.orders)
-    if info is None:
-        raise ConfigurationError(
-            f"there is no topic {names.orders}: correct the names of app and process manager, "
-            "or run `pmstream topics ensure`"
-        )
-    return info.partitions
+    return own_topic(log, names.orders).partitions
 
 
 def _write(log: Log, names: Names, orders: Sequence[tuple[Order, int]]) -> list[Given]:
@@ -233,10 +227,10 @@ def audit(log: Log, names: Names, process_uuid: str | None = None) -> list[Order
         ConfigurationError: there is no orders topic.
         Unreachable, Unavailable: the cluster.
     """
-    count = partitions(log, names)
-    places = bounds(log, log.topics()[names.orders])
+    info = own_topic(log, names.orders)
+    places = bounds(log, info)
     if process_uuid is not None:
-        number = murmur2_partition(process_uuid.encode(), count)
+        number = murmur2_partition(process_uuid.encode(), info.partitions)
         only = TopicPartition(names.orders, number)
         places = {only: places[only]}
     found = [
