@@ -95,10 +95,11 @@ def kill_within_a_transaction(hosts: Hosts) -> str:
 def deliver_again(hosts: Hosts) -> Counter[Place]:
     """All events once more: the router tells each again, owners drop them; says which."""
     hosts.end("router-0")
+    routed_by_now = places(hosts.visible(TRANSFERS, EVENTS))
     hosts.until(lambda: not hosts.log.members(NAMES.group(ROUTER)))  # it was a static one
     hosts.deliver_again()
     hosts.start(ROUTER, "router-0")
-    return places(hosts.visible(TRANSFERS, EVENTS))
+    return routed_by_now
 
 
 def places(records: Iterable[Record]) -> Counter[Place]:
