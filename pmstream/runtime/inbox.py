@@ -112,5 +112,5 @@ def _routing(record: Record) -> _Routing:
         raise Undecodable(f"{where(record)} has no header {HEADER}: no router wrote it")
     try:
         return _decoder.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(f"{where(record)} has a damaged header {HEADER}: {error}") from error

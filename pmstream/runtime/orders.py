@@ -22,12 +22,17 @@ from pmstream.errors import InvalidRoute
 from pmstream.runtime.commit import Out
 from pmstream.runtime.log import Headers, Record
 from pmstream.runtime.murmur2 import murmur2_partition
+from pmstream.runtime.nesting import MAX_DEPTH, is_too_deep
 
 KIND = "pm-kind"
 ORDER, OUTCOME = b"order", b"outcome"
 
 MAX_STATE_BYTES = 100_000
 """A state that is larger is left out of the audit; twice it must fit into a record."""
+
+MAX_ORDER_BYTES = 500_000
+"""An order that is larger is refused, but one to deliver an event: its outcome holds it whole, and
+must fit into a record with two states."""
 
 MAX_TEXT = 2_000
 """Characters of who and why, and of an id, that are kept."""
@@ -148,9 +153,9 @@ def order_reader(topic: str, partitions: int) -> Callable[[Record, int], ReadOrd
                 check_uuid(order.process_uuid)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidRoute) as error:
             return Unread(Order(id="", verb=Verb.RETRY), f"it cannot be read: {error}"[:MAX_TEXT])
-        if max(len(order.id), len(order.who), len(order.why)) > MAX_TEXT:
-            short = Order(id=order.id[:MAX_TEXT], verb=order.verb)
-            return Unread(short, f"id, who and why may have {MAX_TEXT} characters each")
+        excess = _excess(order, len(record.value or b""))
+        if excess:
+            return Unread(Order(id=order.id[:MAX_TEXT], verb=order.verb), excess)
         key = order.process_uuid.encode()
         if order.verb in OF_PARTITIONS:
             return order
@@ -160,6 +165,17 @@ def order_reader(topic: str, partitions: int) -> Callable[[Record, int], ReadOrd
         return order
 
     return read
+
+
+def _excess(order: Order, size: int) -> str:
+    """Which limit an order is beyond, if any."""
+    if max(len(order.id), len(order.who), len(order.why)) > MAX_TEXT:
+        return f"id, who and why may have {MAX_TEXT} characters each"
+    if size > MAX_ORDER_BYTES and order.verb is not Verb.DELIVER:
+        return f"it has {size} bytes; an order may have {MAX_ORDER_BYTES}"
+    if is_too_deep(order.arguments):
+        return f"its arguments are nested deeper than {MAX_DEPTH} times"
+    return ""
 
 
 def snapshot(instance: Instance | None) -> Snapshot | None:

@@ -5,6 +5,7 @@ reason, as JSON. Whatever else comes is ignored, and counted: anybody may write 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -16,6 +17,10 @@ from pmstream.errors import InvalidRoute
 from pmstream.runtime.commit import Out
 from pmstream.runtime.log import Record
 from pmstream.runtime.murmur2 import murmur2_partition
+from pmstream.runtime.nesting import is_too_deep
+
+MAX_REASON_BYTES = 100_000
+"""A reason that is longer is cut to this, and is a text then."""
 
 ReadReply = tuple[str, Reply] | Out | None
 """The process UUID and its reply; a reply to pass on to its partition; None is no reply."""
@@ -43,10 +48,12 @@ def reply_reader(topic: str, partitions: int) -> Callable[[Record, int], ReadRep
 
 
 def _reason(value: bytes | None) -> Any:
-    """The reason as plain data; what is no JSON is a reason in itself."""
+    """The reason as plain data; what is no JSON, or beyond a limit, is a text of some length."""
     if not value:
         return None
-    try:
-        return msgspec.json.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return value.decode(errors="replace")
+    if len(value) <= MAX_REASON_BYTES:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            found = msgspec.json.decode(value)
+            if not is_too_deep(found):
+                return found
+    return value[:MAX_REASON_BYTES].decode(errors="replace")

@@ -106,6 +106,9 @@ def forged(dice: random.Random, model: Record) -> tuple[bytes | None, bytes | No
     kind = dice.randrange(4)
     if kind == 0:
         return dice.choice(keys), value, headers(dice)
+    if kind == 1 and dice.random() < 0.1:
+        deep = msgspec.msgpack.encode(fields(dice))[1:] + b"\x91" * 5_000 + b"\x01"
+        return dice.choice(keys), value, ((HEADER, b"\x9a" + deep), *headers(dice))
     if kind == 1:
         header = damaged(dice, model.headers[0][1] or b"")
         return dice.choice(keys), value, ((HEADER, header), *headers(dice))

@@ -10,7 +10,7 @@ from pmstream.core.messages import ACCEPTED, COMMAND_ID, OUTCOME, REJECTED
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log import Headers, Record
 from pmstream.runtime.memory import MemoryLog
-from tests.runtime.clocked import ClockedWorld, make_app
+from tests.runtime.clocked import ClockedWorld, asked, make_app
 
 RECORDS = 10_000
 PER_ROUND = 50
@@ -55,21 +55,56 @@ def test_f43_m_damaged_and_foreign_replies(confirming: ClockedWorld) -> None:
     for each in "abc":
         confirming.count(each, [0, 1])
     confirming.settle()
-    asked = confirming.asked()
-    assert len(asked) == 3
+    commands = confirming.asked()
+    assert len(commands) == 3
     writer = confirming.log.writer()
     for _ in range(RECORDS // PER_ROUND):
         for _ in range(PER_ROUND):
-            key, value, headers, partition = hostile(dice, dice.choice(asked))
+            key, value, headers, partition = hostile(dice, dice.choice(commands))
             writer.produce(names.replies, value, key, headers, partition)
         writer.flush(1)
         confirming.turn()
     confirming.settle()
     assert len(confirming.asked()) == 3, "nobody's second command went out"
-    for record in asked:
+    for record in commands:
         confirming.reply(record)
     confirming.settle()
     assert sorted((command.process, command.n) for command in confirming.commands()) == [
         (process, n) for process in "abc" for n in (0, 1)
     ]
+    assert confirming.stores() == confirming.changelog()
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        *(b"[" * depth + b"]" * depth for depth in (50, 500, 900, 930, 960, 990, 5_000)),
+        b'{"x":' * 970 + b"1" + b"}" * 970,
+        b"1" * 4_000,
+        b"-123456789012345678901234567890",
+        b"1e308",
+        b"NaN",
+        b"[1, \xff]",
+        b'"' + b"x" * 1_000_000 + b'"',
+        b"[" + b"0," * 400_000 + b"0]",
+        b'{"": null, "": {}}',
+    ],
+    ids=lambda reason: f"{reason[:8]!r}-{len(reason)}",
+)
+def test_a_rejection_for_a_hostile_reason_is_a_rejection(
+    confirming: ClockedWorld, reason: bytes
+) -> None:
+    confirming.count("a", [0])
+    confirming.settle(asked(confirming, 1))
+    (record,) = confirming.asked()
+    mine = dict(record.headers)
+    answer: Headers = ((COMMAND_ID, mine[COMMAND_ID]), (OUTCOME, REJECTED))
+    writer = confirming.log.writer()
+    number = int(mine["reply-partition"] or b"0")
+    writer.produce(confirming.names.replies, reason, mine["process-uuid"], answer, number)
+    writer.flush(1)
+
+    confirming.count("a", [1])
+    confirming.settle(asked(confirming, 2))
+
     assert confirming.stores() == confirming.changelog()
