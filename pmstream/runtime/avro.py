@@ -6,6 +6,7 @@ decided once for each schema, never for each record.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -13,9 +14,8 @@ from typing import Any
 
 import msgspec
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
-from fastavro.repository import SchemaRepositoryError
+from fastavro.read import LOGICAL_READERS
 from fastavro.schema import (
-    SchemaParseException,
     expand_schema,
     fingerprint,
     load_schema,
@@ -26,11 +26,13 @@ from msgspec import Struct
 from pmstream.runtime.agreement import is_flat
 from pmstream.runtime.flat import QuickRead, plain_fields, quick_reader, quick_writer
 from pmstream.runtime.resolution import PARTIAL, aliases, resolve
+from pmstream.runtime.schema_limits import check_sense, check_size, text_of
 from pmstream.runtime.schemas import (
     NATIVE,
     TAG,
     Schema,
     checker,
+    decimal,
     kind,
     natives,
     records,
@@ -44,15 +46,6 @@ Read = Callable[[BytesIO], Any]
 
 Write = Callable[[Any], bytes]
 """A message's bytes; raises any exception at a field that does not fit its schema."""
-
-_UNREADABLE = (
-    OSError,
-    LookupError,
-    TypeError,
-    ValueError,
-    SchemaParseException,
-    SchemaRepositoryError,
-)
 
 
 def load(folder: Path) -> tuple[dict[str, Schema], list[str]]:
@@ -78,7 +71,7 @@ def schemas_in(folder: Path) -> tuple[dict[str, Schema], list[str]]:
     for path in sorted((*folder.glob("*.avsc"), *folder.glob("previous/*.avsc"))):
         try:
             schema = _load(folder, path)
-        except _UNREADABLE as error:
+        except Exception as error:  # noqa: BLE001 - fastavro raises any of a dozen at a stranger's file
             faults.append(f"{path}: not an Avro schema: {_line(error)}")
             continue
         if name := recursion(schema.expanded):
@@ -91,13 +84,18 @@ def schemas_in(folder: Path) -> tuple[dict[str, Schema], list[str]]:
 
 
 def _load(folder: Path, path: Path) -> Schema:
-    raw = json.loads(path.read_text())
+    raw = json.loads(text_of(path))
     if not isinstance(raw, dict):
         raise TypeError("it is no record")
+    if marks := [name for name in raw if name.startswith("__")]:
+        raise ValueError(f"it has {marks[0]!r:.80}, by which fastavro would believe it unread")
     parsed: Any = load_schema(str(path)) if path.parent == folder else parse_schema(raw)
+    check_size(parsed)
+    expanded = expand_schema(parsed)
+    check_sense(expanded)
     crc = fingerprint(to_parsing_canonical_form(parsed), "CRC-64-AVRO")
     key = path.relative_to(folder).with_name(path.stem).as_posix()
-    return Schema(key, parsed["name"], parsed, expand_schema(parsed), bytes.fromhex(crc))
+    return Schema(key, parsed["name"], parsed, expanded, bytes.fromhex(crc))
 
 
 def _unresolvable(folder: Path, known: dict[str, Schema]) -> Iterator[str]:
@@ -125,7 +123,7 @@ def reader(written: Schema, wanted: Schema, type_: type[Struct]) -> Read:
     dropped = frozenset() if written is wanted else _dropped(written, wanted)
     if dropped is None:
         return _resolving(written, wanted, type_)
-    source = written.parsed
+    source = _bounded(written)
     unions = (each for each in walk(wanted.expanded) if kind(each) == "union")
     tagged = any(len(records(each)) > 1 for each in unions)
     flat = is_flat(wanted.expanded, type_)
@@ -144,6 +142,26 @@ def reader(written: Schema, wanted: Schema, type_: type[Struct]) -> Read:
         return convert(_tagged(fields) if tagged else fields, type_)
 
     return read
+
+
+LOGICAL_READERS["bytes-pmstream-decimal"] = LOGICAL_READERS["fixed-pmstream-decimal"] = decimal
+
+
+def _bounded(schema: Schema) -> Any:
+    """The schema for fastavro, its decimals read by ours: its own takes bytes without limit."""
+    if Decimal not in natives(schema.expanded):
+        return schema.parsed
+    return parse_schema(_renamed(schema.parsed))
+
+
+def _renamed(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        gone = ("__named_schemas", "__fastavro_parsed__")
+        found = {key: _renamed(each) for key, each in schema.items() if key not in gone}
+        if found.get("logicalType") == "decimal":
+            found["logicalType"] = "pmstream-decimal"
+        return found
+    return [_renamed(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def _resolving(written: Schema, wanted: Schema, type_: type[Struct]) -> Read:

@@ -6,12 +6,12 @@ Avro is `avro_topic`, JSON is `json_topic`. Older writer schemas stand in `previ
 whole in itself, under any name.
 """
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
 from pmstream.app import App
 from pmstream.core.engine import Encoded
@@ -22,6 +22,7 @@ from pmstream.runtime.agreement import declared, disagreements
 from pmstream.runtime.avro_topic import AvroTopic, UnknownSchema
 from pmstream.runtime.json_topic import JsonTopic
 from pmstream.runtime.resolution import resolve
+from pmstream.runtime.schema_limits import text_of
 from pmstream.runtime.schemas import Schema
 from pmstream.runtime.wire import Undeclared, Wire, Writer
 
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 MAX_MESSAGE_BYTES = 1_000_000
+
+_Ids = dict[Annotated[int, Meta(ge=0, lt=1 << 32)], str]
 
 
 class MessageInvalid(PmstreamError):
@@ -153,8 +156,8 @@ def _load(app: App) -> tuple[dict[str, Schema], dict[int, str], list[str]]:
     path = app.schemas / "ids.json"
     if path.exists():
         try:
-            ids = {int(number): key for number, key in json.loads(path.read_bytes()).items()}
-        except (OSError, ValueError, AttributeError) as error:
+            ids = msgspec.json.decode(text_of(path), type=_Ids)
+        except (OSError, ValueError, RecursionError) as error:
             faults.append(f'{path}: not {{"<registry id>": "<schema>"}}: {error}')
     for number, key in ids.items():
         if key not in known:

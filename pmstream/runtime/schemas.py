@@ -7,7 +7,7 @@ Rule: a schema here is expanded (each named type written out where it is used), 
 import datetime as dt
 import types
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated, Any, Literal, Union
 from uuid import UUID
 
@@ -44,6 +44,13 @@ TAG = "-type"
 
 NATIVE = (bytes, dt.datetime, dt.date, dt.time, Decimal, UUID)
 """Types that msgspec must take as they are, not as text."""
+
+MAX_DECIMAL_DIGITS = 1_000
+"""Precision of a decimal."""
+
+MAX_DECIMAL_BYTES = 512
+"""Of a decimal's value: room for that, and no time is lost on more. A number of a million bytes
+takes Python minutes to turn into digits."""
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MIDNIGHT = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - local timestamps have no zone
@@ -164,10 +171,21 @@ def native(schema: Any, value: Any, named: Mapping[str, Any] | None = None) -> A
             return float(value)
         case "bytes" | "fixed":
             raw = value.encode("latin-1")
-            scale = -schema.get("scale", 0) if isinstance(schema, dict) else 0
-            number = int.from_bytes(raw, "big", signed=True)
-            return Decimal(number).scaleb(scale) if logical(schema) else raw
+            return decimal(raw, schema) if logical(schema) else raw
     return _moment(logical(schema), value)
+
+
+def decimal(raw: bytes, schema: Any, _reader: Any = None) -> Decimal:
+    """The number in the bytes of a decimal; rounded to its precision, as fastavro does.
+
+    Raises:
+        ValueError: they are too many.
+    """
+    if len(raw) > MAX_DECIMAL_BYTES:
+        raise ValueError(f"a decimal of {len(raw)} bytes; {MAX_DECIMAL_BYTES} may be")
+    context = Context(prec=schema["precision"])
+    number = context.create_decimal(int.from_bytes(raw, "big", signed=True))
+    return number.scaleb(-schema.get("scale", 0), context)
 
 
 def _moment(name: str, value: Any) -> Any:
