@@ -73,7 +73,7 @@ class Settings(BaseSettings):
             `PMSTREAM_APP__tenant=acme`, or `tenant = "acme"` under `[app]` in the file, is
             `settings.app["tenant"]`. Names are in lower case; `a__b` and `[app.a] b` are `a.b`.
         state_dir: where workers keep their stores.
-        inbox_partitions: of topics that `topics ensure` makes; an inbox keeps its count for life.
+        inbox_partitions: of topics that `topics ensure` makes; later `topics repartition` does.
         replication: of these topics; None is the cluster's default.
         inbox_retention_hours: how long what was handled stays in the inbox.
         max_batch_records, max_batch_bytes: a batch that is so large is committed.

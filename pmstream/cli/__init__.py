@@ -14,6 +14,7 @@ from pmstream.cli import (
     instances,
     messages,
     orders,
+    repartition,
     replay,
     run,
     schemas,
@@ -65,6 +66,7 @@ root.command()(replay.replay)
 root.command()(doctor.doctor)
 root.command()(orders.pause)
 root.command()(orders.resume)
+topics.commands.command()(repartition.repartition)
 instances.commands.command(name="history")(history.history)
 orders.add_instances(instances.commands)
 orders.add_timers(timers.commands)

@@ -52,6 +52,7 @@ def ensure(
     topics.carry_out(plan, log)
     _start(the_app, log, restart_expired=restart_expired)
     _tell_differences(plan)
+    _tell_faults(*topics.other_counts(the_app, log, settings))
     if plan.differences:
         raise typer.Exit(exits.FOUND)
     print(f"topics of {the_app.name}: all there")
@@ -97,9 +98,9 @@ def check(app: AppName, output: OutputOption = Output.TABLE) -> None:
     settings = Settings.load()
     the_app, log = load_app(app, settings), connect(settings)
     plan = topics.plan(the_app, log, settings)
-    found = starts.find_starts(the_app, log)
+    found, odd = starts.find_starts(the_app, log), topics.other_counts(the_app, log, settings)
     if output is Output.JSON:
-        show(_findings(plan, found), output)
+        show(_findings(plan, found, odd), output)
     else:
         _tell_faults(*plan.faults, *found.faults)
         for spec in plan.create:
@@ -107,14 +108,16 @@ def check(app: AppName, output: OutputOption = Output.TABLE) -> None:
         for each in found.new:
             print(f"- {each.process_manager} has no start position in {each.topic}")
         _tell_differences(plan)
-    if not plan.is_clean or found.faults or found.new:
+        _tell_faults(*odd)
+    if not plan.is_clean or found.faults or found.new or odd:
         raise typer.Exit(exits.FOUND)
     if output is Output.TABLE:
         print(f"topics of {the_app.name}: all there")
 
 
-def _findings(plan: topics.Plan, found: starts.Starts) -> list[dict[str, Any]]:
+def _findings(plan: topics.Plan, found: starts.Starts, odd: list[str]) -> list[dict[str, Any]]:
     rows = [{"finding": "fault", "text": text} for text in (*plan.faults, *found.faults)]
+    rows += [{"finding": "count", "text": text} for text in odd]
     rows += [{"finding": "missing", "topic": spec.name} for spec in plan.create]
     rows += [
         {"finding": "no-start", "process_manager": each.process_manager, "topic": each.topic}

@@ -109,6 +109,11 @@ def compare(
             "another place it would show differences that are none"
         )
     names, clock = live(log, app.name, process_manager), VirtualClock(0)
+    if names.generation == names.feeds > 1:
+        raise ConfigurationError(
+            f"{process_manager} was repartitioned: {names.inbox} holds no history of the instances "
+            "that were copied, and all of them would seem to differ"
+        )
     setup = partition_setup(
         app, names, "shadow", log, settings, clock, lambda *_: None, is_watched=False
     )

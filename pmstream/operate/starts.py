@@ -77,8 +77,8 @@ def find_starts(app: App, log: Log, *, restart_expired: bool = False) -> Starts:
         for topic in sources:
             faults += [] if is_direct else _faults(names, topic, have[topic.name])
         start_from = manager.start_from
-        written = names.changelog if is_direct else names.inbox
-        if not any(have.values()) and _has_run(log, existing.get(written)):
+        written = _written(log, names, existing, is_direct=is_direct)
+        if not any(have.values()) and written:
             if not restart_expired:
                 faults.append(_expired(group, written))
                 continue
@@ -188,8 +188,17 @@ def _faults(
         )
 
 
-def _has_run(log: Log, written: TopicInfo | None) -> bool:
-    return written is not None and any(end for _, end in bounds(log, written).values())
+def _written(log: Log, names: Names, existing: Mapping[str, TopicInfo], *, is_direct: bool) -> str:
+    """The topic that shows that it has run; "" if it has not.
+
+    The inbox of a generation that a repartition made may be empty, although it has state.
+    """
+    topics = (names.changelog,) if is_direct else (names.inbox, names.changelog)
+    for topic in topics:
+        info = existing.get(topic)
+        if info is not None and any(end for _, end in bounds(log, info).values()):
+            return topic
+    return ""
 
 
 def _expired(group: str, written: str) -> str:

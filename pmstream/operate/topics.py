@@ -196,6 +196,29 @@ def plan(app: App, log: Log, settings: Settings, *, create_missing: bool = False
     return Plan(tuple(create), tuple(differences), tuple(faults))
 
 
+def other_counts(app: App, log: Log, settings: Settings) -> list[str]:
+    """A sentence for each inbox that has another count than the setting says, if it says one.
+
+    Raises:
+        Unavailable: the cluster.
+    """
+    if "inbox_partitions" not in settings.model_fields_set:
+        return []
+    existing, said = log.topics(), settings.inbox_partitions
+    inboxes = [
+        existing[names.inbox]
+        for names in everyone(log, app)
+        if app.manager(names.process_manager).keyed is None and names.inbox in existing
+    ]
+    return [
+        f"{each.name} has {each.partitions} partitions, the setting inbox_partitions says {said}: "
+        "it counts for topics that are not made yet. `pmstream topics repartition` changes this "
+        f"one; or set it to {each.partitions}"
+        for each in inboxes
+        if each.partitions != said
+    ]
+
+
 def carry_out(plan: Plan, log: Log) -> None:
     """Makes the topics that are missing. Raises Refused, Unavailable."""
     log.create_topics(plan.create)

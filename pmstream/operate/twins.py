@@ -43,8 +43,8 @@ def pair_faults(names: Names, existing: Mapping[str, TopicInfo], log: Log) -> It
     if inbox and changelog and inbox.partitions != changelog.partitions:
         yield (
             f"{inbox.name} has {inbox.partitions} partitions but {changelog.name} has "
-            f"{changelog.partitions}: they must be equal for life; delete the one that was made "
-            "wrongly, or repartition offline"
+            f"{changelog.partitions}: they must be equal; delete the one that was made wrongly "
+            "(`pmstream topics repartition` changes both)"
         )
     elif inbox and changelog:
         yield from _count_faults(inbox, changelog, log)

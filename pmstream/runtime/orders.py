@@ -141,11 +141,16 @@ def read_outcome(record: Record) -> OrderOutcome | None:
         return None
 
 
+def is_order(record: Record) -> bool:
+    """Whether it is an owner's to answer: an order, readable or not."""
+    return not _is(record.headers, OUTCOME)
+
+
 def order_reader(topic: str, partitions: int) -> Callable[[Record, int], ReadOrder]:
     """How an instances worker reads one of the partitions of its orders."""
 
     def read(record: Record, number: int) -> ReadOrder:
-        if _is(record.headers, OUTCOME):
+        if not is_order(record):
             return None
         try:
             order = _order_decoder.decode(record.value or b"")

@@ -28,9 +28,9 @@ def other_count(inbox: str, partitions: int, number: int, written: int) -> str:
     """The sentence for an inbox whose partitions were counted otherwise when it was handled."""
     return (
         f"{inbox} has {partitions} partitions, but the changelog of {inbox}-{number} was written "
-        f"when there were {written}: the count is fixed for life, because processes would be "
-        "looked for where their state is not; make both topics anew with the old count from a "
-        "backup, or delete them and the groups to start over"
+        f"when there were {written}: partitions cannot be added, because processes would be "
+        "looked for where their state is not (`pmstream topics repartition` moves them); make both "
+        "topics anew with the old count from a backup, or delete them and the groups to start over"
     )
 
 

@@ -125,7 +125,7 @@ class Restores:
         if number >= count:
             raise Stopped(
                 f"{self._setup.input} has grown to {number + 1} partitions or more, the changelog "
-                f"has {count}: the count is fixed for life, because processes would be looked for "
+                f"has {count}: partitions cannot be added, because processes would be looked for "
                 "where their state is not; `pmstream topics check` tells more"
             )
         if owned.store is None:

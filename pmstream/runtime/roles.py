@@ -1,7 +1,6 @@
 """Builds the worker of a role from an app, a log and settings; checks the topics it needs."""
 
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pmstream.app import App, Names
@@ -31,9 +30,10 @@ from pmstream.runtime.restore import feed_mismatch
 from pmstream.runtime.restores import Place, Told
 from pmstream.runtime.router import RouterStage
 from pmstream.runtime.routes import Routes
-from pmstream.runtime.setup import Direct, Setup
+from pmstream.runtime.setup import Direct, Setup, installed
 from pmstream.runtime.sources import Positions, load_note
 from pmstream.runtime.stage import Stage
+from pmstream.runtime.store import remove_beyond
 from pmstream.runtime.takeover import Takeover
 from pmstream.runtime.traced import Traced
 from pmstream.runtime.trail import Trail
@@ -93,6 +93,8 @@ def make_worker(  # noqa: PLR0913, PLR0917 - where everything meets
         _needed(topics, names, *_instances_topics(app, names))
         manager = app.manager(process_manager)
         place = _place(names, name, log, topics, settings, manager.keyed or names.inbox)
+        for number in remove_beyond(place.directory, topics[names.changelog].partitions):
+            told("store removed", number, "there is no such partition (any more)")
         owner = identity.transactional_id
         shared = partition_setup(app, names, owner, log, settings, clock, told, trail=trail)
         stage = InstancesStage(log, shared, place, takeover, settings.store_flush_interval_s, told)
@@ -218,7 +220,7 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
         read=read,
         clock=clock,
         owner=owner,
-        version=_version(),
+        version=installed(),
         partitions=partitions,
         backlog_limit=manager.backlog_limit,
         max_state_bytes=settings.max_message_bytes,
@@ -253,9 +255,9 @@ def _place(
     if inbox.partitions != changelog.partitions:
         raise ConfigurationError(
             f"{inbox.name} has {inbox.partitions} partitions but {changelog.name} has "
-            f"{changelog.partitions}: they must be equal for life; delete the one that was made "
-            "wrongly, or repartition offline; a source topic of direct mode that grew: leave "
-            "`keyed` out and give the process manager a new name"
+            f"{changelog.partitions}: they must be equal; delete the one that was made wrongly "
+            "(`pmstream topics repartition` changes both); a source topic of direct mode that "
+            "grew: leave `keyed` out and give the process manager a new name"
         )
     for topic in (names.replies, names.orders):
         feed = topics.get(topic)
@@ -288,10 +290,3 @@ def _reader(names: Names, partitions: int, clock: Clock) -> Callable[[Record, in
         return Arrived(routed)
 
     return read
-
-
-def _version() -> str:
-    try:
-        return version("pmstream")
-    except PackageNotFoundError:
-        return "unpackaged"

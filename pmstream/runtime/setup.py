@@ -1,6 +1,7 @@
 """What all partitions of a worker share."""
 
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 
 from msgspec import Struct
 
@@ -99,3 +100,11 @@ class Setup(Struct, frozen=True, kw_only=True):
     def source_id(self) -> str:
         """Id of that topic if it is not ours, else ""."""
         return "" if self.direct is None else self.direct.id
+
+
+def installed() -> str:
+    """The version of pmstream that runs."""
+    try:
+        return version("pmstream")
+    except PackageNotFoundError:
+        return "unpackaged"

@@ -133,7 +133,10 @@ class Store:
         except StoreCorrupt as error:
             found = str(error).encode()
         if found is not None and found != self._identity:
-            self.wipe(f"found {found.decode(errors='replace')!r}, needs {identity!r}")
+            self.wipe(
+                "it is of other topics or another partition count: found "
+                f"{found.decode(errors='replace')!r}, needs {identity!r}"
+            )
         elif found is None:
             self._write({_IDENTITY: self._identity})
 
@@ -233,6 +236,20 @@ def _translated(error: Exception, path: Path) -> PmstreamError:
     if "Corruption" in text or "Invalid argument" in text:
         return StoreCorrupt(f"store {path} is damaged: {text}")
     return StoreFailed(f"store {path} cannot be used: {text}; check space and permissions")
+
+
+def remove_beyond(directory: Path, partitions: int) -> list[int]:
+    """Removes stores of partitions that are no more; answers which.
+
+    Args:
+        directory: of a worker that is not running yet.
+        partitions: how many there are.
+    """
+    found = [each for each in directory.glob("*") if each.is_dir() and each.name.isdecimal()]
+    gone = sorted(int(each.name) for each in found if int(each.name) >= partitions)
+    for number in gone:
+        shutil.rmtree(directory / str(number), ignore_errors=True)
+    return gone
 
 
 def lock_directory(path: Path, timeout: float) -> IO[str]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from pmstream import App
+from pmstream.config import Settings
 from pmstream.runtime.clock import VirtualClock
 from tests.runtime.clocked import make_app
 
@@ -12,6 +14,11 @@ NAME = "world"
 app = make_app()
 direct = make_app(keyed="world.events")
 confirmed = make_app(dispatch="confirm")
+
+
+def named(settings: Settings) -> App:
+    """An app that is named by PMSTREAM_APP__name."""
+    return make_app(settings.app["name"], completed_for=36_000)
 
 
 class WorkedClock(VirtualClock):

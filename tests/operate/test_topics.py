@@ -95,7 +95,8 @@ def test_unequal_twins_are_a_fault_with_the_numbers_and_the_remedy(log: MemoryLo
 
     assert fault == (
         "bank.transfer-money.inbox has 7 partitions but bank.transfer-money.changelog has 6: they "
-        "must be equal for life; delete the one that was made wrongly, or repartition offline"
+        "must be equal; delete the one that was made wrongly (`pmstream topics repartition` "
+        "changes both)"
     )
 
 

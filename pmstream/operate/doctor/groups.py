@@ -34,7 +34,7 @@ UNSETTLED = warning(
 IDLE = warning(
     "group-idle-members",
     "A group has more members than there are partitions: the others do nothing.",
-    "run fewer workers; the partition count of an inbox is fixed for life",
+    "run fewer workers; only `topics repartition` makes an inbox larger",
 )
 MEMBERS = note("group-members", "Who is in a group.")
 EMPTY = note("group-empty", "Nobody is in a group: no worker runs.")
