@@ -19,6 +19,10 @@ def demo(
     bootstrap_servers: Annotated[
         str | None, typer.Option(help="An existing Kafka.", show_default="one of its own")
     ] = None,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm", help="Each command asks for a reply; the bank refuses some."),
+    ] = False,
     output: OutputOption = Output.TABLE,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep logs, state and Kafka's data.")
@@ -27,8 +31,13 @@ def demo(
     """Watches transfers finish exactly once on a real Kafka while workers are killed.
 
     Example: pmstream demo --transfers 20000 --workers 3 --kills 5
+
+    Example: pmstream demo --confirm
     """
+    from pmstream.cli.demo_cast import CAREFUL, PLAIN
     from pmstream.cli.demo_play import play
     from pmstream.cli.demo_run import Plan
 
-    return play(Plan(transfers, workers, kills, rate, seed), bootstrap_servers, output, keep=keep)
+    cast = CAREFUL if confirm else PLAIN
+    plan = Plan(transfers, workers, kills, rate, seed, cast)
+    return play(plan, bootstrap_servers, output, keep=keep)

@@ -11,7 +11,7 @@ from pmstream.cli.loading import connect
 from pmstream.cli.tracing import tracing
 from pmstream.config import Settings
 from pmstream.examples.bank import Bank
-from pmstream.examples.transfer import app
+from pmstream.examples.careful_transfer import app
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.received import Received
@@ -32,7 +32,7 @@ def main() -> None:
     settings = Settings.load()
     signal.signal(signal.SIGTERM, stop)
     end_with_parent(stop, settings.shutdown_timeout_s)
-    codec, reporter = Codec(app), Reporter()
+    codec, reporter = Codec(app), Reporter()  # knows all that the other transfer says, too
     with tracing(settings, SERVICE, lambda text: print(text, file=sys.stderr)) as trail:
         bank = Bank(
             connect(settings),

@@ -1,22 +1,25 @@
 """What the topics themselves say of the transfers, read by plain readers: the demo's verdict.
 
-Nothing that the workers say of themselves is believed. Each transfer has to leave exactly four
-messages, known beforehand from the transfer alone, and an instance that is deleted.
+Nothing that the workers say of themselves is believed. Each transfer has to leave exactly its
+messages, known beforehand from the transfer alone, and an instance that has ended.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from pmstream.app import Names
-from pmstream.examples.accounts import OPENING_BALANCE
+from pmstream.cli.demo_cast import Cast
+from pmstream.cli.demo_load import TOO_MUCH
+from pmstream.examples.accounts import CLOSED, OPENING_BALANCE
 from pmstream.examples.bank import BALANCES, COMMANDS, EVENTS, Decode
 from pmstream.examples.messages import (
     DepositMoney,
+    FailTransfer,
     MoneyDeposited,
     MoneyTransferRequested,
     MoneyWithdrawn,
+    TransferFailed,
     WithdrawMoney,
 )
 from pmstream.runtime.clock import Clock
@@ -35,17 +38,19 @@ class Verdict(Struct, kw_only=True):
 
     Attributes:
         transfers: how many were asked for.
-        completed: of those: all four messages once, and the instance deleted.
+        completed: of those: all messages once, and the instance ended.
+        refused: of the completed: those that the bank refuses, so that nothing came of them.
         commands: in the command topic.
         lost: expected messages that are missing.
         duplicated: messages, or command ids, that are there again.
-        open: instances not deleted, backlog entries, records not handled.
+        open: instances not ended, backlog entries, records not handled.
         money: balances not as the transfers make them; 0 when money is conserved.
         faults: one sentence for each kind of fault.
     """
 
     transfers: int
     completed: int = 0
+    refused: int = 0
     commands: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -70,7 +75,7 @@ def check(
     log: Log,
     clock: Clock,
     decode: Decode,
-    names: Names,
+    cast: Cast,
     transfers: Sequence[MoneyTransferRequested],
 ) -> Verdict:
     """Compares all committed records with what the transfers call for.
@@ -79,20 +84,24 @@ def check(
         log: the cluster; nobody writes any more.
         clock: for deadlines.
         decode: reads a command or an event.
-        names: of the process manager.
+        cast: who played.
         transfers: what the loader wrote.
 
     Raises:
         Unavailable: a topic cannot be read to its end.
     """
-    verdict = Verdict(transfers=len(transfers))
+    verdict, names = Verdict(transfers=len(transfers)), cast.names
     commands = read_all(log, clock, COMMANDS)
+    if cast.confirms:
+        commands = _asked_once(commands)
     verdict.commands = len(commands)
     messages = [*commands, *read_all(log, clock, EVENTS)]
     whole = _check_messages(verdict, transfers, (decode(r.topic, r.value or b"") for r in messages))
     _check_ids(verdict, commands)
-    ended = _check_changelog(verdict, read_all(log, clock, names.changelog), transfers)
+    ended = _check_changelog(verdict, read_all(log, clock, names.changelog), transfers, cast)
     verdict.completed = len(whole & ended)
+    hopeless = {each.transfer_uuid for each in transfers if _is_refused(each)}
+    verdict.refused = len(whole & ended & hopeless)
     _check_money(verdict, read_all(log, clock, BALANCES), transfers)
     letters = read_all(log, clock, names.dead_letters)
     verdict.blame(len(letters), "dead letters")
@@ -105,19 +114,47 @@ def messages_of(each: MoneyTransferRequested) -> tuple[Struct, ...]:
     """The commands and events that one transfer must lead to."""
     uuid, amount = each.transfer_uuid, each.amount
     debit, credit = each.debit_account, each.credit_account
-    return (
-        WithdrawMoney(account_number=debit, transfer_uuid=uuid, amount=amount),
+    withdraw = WithdrawMoney(account_number=debit, transfer_uuid=uuid, amount=amount)
+    failed = (FailTransfer(uuid, ""), TransferFailed(uuid, ""))
+    if amount >= TOO_MUCH:
+        return (withdraw, *failed)
+    begun = (
+        withdraw,
         MoneyWithdrawn(account_number=debit, transfer_uuid=uuid, amount=amount),
         DepositMoney(account_number=credit, transfer_uuid=uuid, amount=amount),
-        MoneyDeposited(account_number=credit, transfer_uuid=uuid, amount=amount),
     )
+    if credit.startswith(CLOSED):
+        refund = DepositMoney(account_number=debit, transfer_uuid=uuid, amount=amount)
+        refunded = MoneyDeposited(account_number=debit, transfer_uuid=uuid, amount=amount)
+        return (*begun, refund, refunded, *failed)
+    return (*begun, MoneyDeposited(account_number=credit, transfer_uuid=uuid, amount=amount))
+
+
+def _is_refused(each: MoneyTransferRequested) -> bool:
+    return each.amount >= TOO_MUCH or each.credit_account.startswith(CLOSED)
+
+
+def _asked_once(commands: Iterable[Record]) -> list[Record]:
+    """One of each id: who hears nothing in time asks again, and it is not done again."""
+    found: dict[object, Record] = {}
+    for each in commands:
+        id = dict(each.headers).get("command-id") or (each.partition, each.offset)
+        found.setdefault(id, each)
+    return list(found.values())
+
+
+def _unworded(message: object) -> object:
+    """The same without the bank's words for why it refused."""
+    if isinstance(message, FailTransfer | TransferFailed):
+        return structs.replace(message, reason="")
+    return message
 
 
 def _check_messages(
     verdict: Verdict, transfers: Sequence[MoneyTransferRequested], found: Iterable[object]
 ) -> set[str]:
     """Answers the transfers that have each of their messages exactly once."""
-    counts = Counter(found)
+    counts = Counter(map(_unworded, found))
     whole: set[str] = set()
     lost, again = [], []
     for transfer in transfers:
@@ -140,17 +177,20 @@ def _check_ids(verdict: Verdict, commands: Sequence[Record]) -> None:
 
 
 def _check_changelog(
-    verdict: Verdict, records: Sequence[Record], transfers: Sequence[MoneyTransferRequested]
+    verdict: Verdict,
+    records: Sequence[Record],
+    transfers: Sequence[MoneyTransferRequested],
+    cast: Cast,
 ) -> set[str]:
-    """Answers the transfers whose instance is deleted."""
+    """Answers the transfers whose instance has ended."""
     last = {each.key: each.value for each in records if each.key is not None}
     keys = {each.transfer_uuid: INSTANCE + each.transfer_uuid.encode() for each in transfers}
-    ended = {uuid for uuid, key in keys.items() if last.get(key, b"never begun") is None}
+    ended = {uuid for uuid, key in keys.items() if key in last and cast.is_over(last[key])}
     not_ended = keys.keys() - ended
     foreign = {key for key, value in last.items() if key[:1] == INSTANCE and value is not None}
     foreign -= set(keys.values())
     waiting = [key for key, value in last.items() if key[:1] == BACKLOG and value is not None]
-    verdict.open += verdict.blame(len(not_ended), "instances not deleted", not_ended)
+    verdict.open += verdict.blame(len(not_ended), "instances not ended", not_ended)
     verdict.open += verdict.blame(len(foreign), "instances of no transfer", foreign)
     verdict.open += verdict.blame(len(waiting), "backlog entries", waiting)
     return ended
@@ -161,6 +201,8 @@ def _check_money(
 ) -> None:
     expected: Counter[str] = Counter()
     for each in transfers:
+        if _is_refused(each):
+            continue
         expected[each.debit_account] -= each.amount
         expected[each.credit_account] += each.amount
     found = {(each.key or b"").decode(): int(each.value or b"0") for each in records}

@@ -4,6 +4,9 @@ import random
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
+from msgspec import structs
+
+from pmstream.examples.accounts import CLOSED
 from pmstream.examples.bank import Encode
 from pmstream.examples.messages import MoneyTransferRequested
 from pmstream.runtime.clock import Clock
@@ -12,13 +15,33 @@ from pmstream.runtime.log import Log
 TRANSFERS = "bank.transfers"
 ACCOUNTS = 100
 _MOST = 1_000
+TOO_MUCH = 1_000_000_000
+"""More than any account ever has."""
+
+_REFUSED = 0.1
 _AT_ONCE = 500
 
 
-def transfers(count: int, seed: int) -> list[MoneyTransferRequested]:
-    """Transfers between two of the accounts each, by chance; equal for equal arguments."""
-    chance = random.Random(seed)
-    return list(_transfers(count, chance))
+def transfers(count: int, seed: int, *, refused: bool = False) -> list[MoneyTransferRequested]:
+    """Transfers between two of the accounts each, by chance; equal for equal arguments.
+
+    Args:
+        count: how many.
+        seed: of the choices.
+        refused: some are such that the bank refuses them.
+    """
+    found = list(_transfers(count, random.Random(seed)))
+    chance = random.Random(f"refused {seed}")
+    return [_hopeless(each, chance) for each in found] if refused else found
+
+
+def _hopeless(transfer: MoneyTransferRequested, chance: random.Random) -> MoneyTransferRequested:
+    """Now and then one whose money is not there, or whose account is closed."""
+    if chance.random() >= _REFUSED:
+        return transfer
+    if chance.random() < 0.5:
+        return structs.replace(transfer, amount=TOO_MUCH)
+    return structs.replace(transfer, credit_account=CLOSED + transfer.credit_account)
 
 
 def _transfers(count: int, chance: random.Random) -> Iterator[MoneyTransferRequested]:

@@ -17,7 +17,6 @@ from pmstream.cli.exits import DONE, FOUND
 from pmstream.cli.loading import connect
 from pmstream.cli.output import Output
 from pmstream.config import Settings
-from pmstream.examples.transfer import app
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.log_errors import Unavailable
@@ -75,10 +74,10 @@ def _kafka(
 def _run(plan: demo_run.Plan, directory: Path, servers: str, show: demo_run.Show) -> dict[str, Any]:
     """The demo on a Kafka that runs; answers what is to be told."""
     settings = Settings.load(bootstrap_servers=servers, inbox_partitions=demo_topics.PARTITIONS)
-    log, clock, codec = connect(settings), SystemClock(), Codec(app)
-    demo_topics.make_topics(log, clock, settings)
+    log, clock, codec = connect(settings), SystemClock(), Codec(plan.cast.app)
+    demo_topics.make_topics(log, clock, settings, plan.cast)
     show.say(f"{plan.transfers} transfers, seed {plan.seed}; logs in {directory / 'logs'}")
-    todo = demo_load.transfers(plan.transfers, plan.seed)
+    todo = demo_load.transfers(plan.transfers, plan.seed, refused=plan.cast.confirms)
     supervisor = demo_run.supervise(plan, directory, _BANK, servers, show.say)
     course = demo_run.Course(plan, log, clock, supervisor, show)
     stuck = ""
@@ -91,7 +90,7 @@ def _run(plan: demo_run.Plan, directory: Path, servers: str, show: demo_run.Show
         supervisor.end()
     show.say("checking what is in the topics")
     try:
-        verdict = check(log, clock, codec.decode, demo_topics.NAMES, todo)
+        verdict = check(log, clock, codec.decode, plan.cast, todo)
     except Unavailable:
         if not stuck:
             raise
@@ -122,6 +121,8 @@ def _told(
         "kills": progress.kills,
         "seconds": round(progress.seconds, 1),
     }
+    if plan.cast.confirms:
+        summary["refused"] = found.refused
     if found.money:
         summary["money"] = found.money
     if not found.is_good:
@@ -142,7 +143,10 @@ def _print(summary: dict[str, Any], output: Output) -> None:
     for fault in summary.get("faults", ()):
         print(f"WRONG: {fault}")
     if not summary.get("faults"):
+        each = "2 for each transfer"
+        if "refused" in summary:
+            each = f"2 or 4 for each transfer, {summary['refused']} of them refused and undone"
         print(
-            f"Read back from the topics: {summary['commands']} commands, 2 for each transfer; "
+            f"Read back from the topics: {summary['commands']} commands, {each}; "
             "0 lost, 0 duplicated, 0 open; every account has the balance it must have."
         )

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from pmstream.cli.demo_cast import PLAIN, Cast
 from pmstream.cli.demo_check import unhandled
 from pmstream.cli.demo_load import TRANSFERS, Loader
-from pmstream.cli.demo_topics import NAMES, PARTITIONS
+from pmstream.cli.demo_topics import PARTITIONS
 from pmstream.errors import PmstreamError
 from pmstream.examples.bank import COMMANDS, EVENTS, GROUP, MEMBER
 from pmstream.runtime.child import Spec
@@ -22,8 +23,6 @@ from pmstream.runtime.log import Log, TopicPartition
 from pmstream.runtime.log_errors import Unavailable
 from pmstream.runtime.store import INSTANCE
 from pmstream.runtime.supervisor import Policy, Supervisor, worker_command
-
-APP = "pmstream.examples.transfer:app"
 
 NO_PROGRESS_SECONDS = 120.0
 """The demo fails when nothing has moved for so long."""
@@ -37,7 +36,7 @@ _CHUNK, _LAG_SECONDS, _QUIET_SECONDS = 5_000, 1.0, 1.0
 class Plan(Struct, frozen=True):
     """What the demo is to do: so many transfers, instances workers and kills.
 
-    `rate` is of transfers a second; 0 is as fast as it goes.
+    `rate` is of transfers a second; 0 is as fast as it goes. `cast` tells by whom.
     """
 
     transfers: int
@@ -45,6 +44,7 @@ class Plan(Struct, frozen=True):
     kills: int
     rate: int
     seed: int
+    cast: Cast = PLAIN
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class Progress(Struct, frozen=True, kw_only=True):
         total: transfers in all.
         sent: handed to Kafka.
         started: whose instance was seen in the changelog.
-        completed: whose instance was deleted.
+        completed: whose instance has ended.
         kills: workers killed so far.
         lags: offsets that router, instances and bank have before them, roughly.
     """
@@ -94,8 +94,8 @@ def supervise(
     told: Callable[[str], None],
 ) -> Supervisor:
     """A supervisor of the demo's processes: one router, the instances workers, the bank."""
-    manager = NAMES.process_manager
-    worker = worker_command(APP)
+    manager = plan.cast.names.process_manager
+    worker = worker_command(plan.cast.path)
     bank = Spec("accounts", "service", MEMBER)
     specs = [
         bank,
@@ -121,10 +121,10 @@ def supervise(
 class Watch:
     """Counts, by a plain reader of the changelog, how many instances began and ended."""
 
-    def __init__(self, log: Log, clock: Clock) -> None:
-        self._log, self._clock = log, clock
-        self._reader = log.reader()
-        self._reader.assign({TopicPartition(NAMES.changelog, n): 0 for n in range(PARTITIONS)})
+    def __init__(self, log: Log, clock: Clock, cast: Cast) -> None:
+        self._log, self._clock, self._cast = log, clock, cast
+        self._reader, changelog = log.reader(), cast.names.changelog
+        self._reader.assign({TopicPartition(changelog, n): 0 for n in range(PARTITIONS)})
         self.begun: set[bytes] = set()
         self.ended: set[bytes] = set()
         self.lags: dict[str, int] = {}
@@ -134,16 +134,18 @@ class Watch:
         """Reads on; asks for the lags from time to time."""
         for record in self._reader.read(_CHUNK, 0.1):
             if record.key is not None and record.key[:1] == INSTANCE:
-                (self.ended if record.value is None else self.begun).add(record.key)
+                is_over = self._cast.is_over(record.value)
+                (self.ended if is_over else self.begun).add(record.key)
         if self._clock.monotonic() >= self._lags_at:
             self.ask_lags()
             self._lags_at = self._clock.monotonic() + _LAG_SECONDS
 
     def ask_lags(self) -> None:
         """Brings `lags` up to date."""
+        names = self._cast.names
         self.lags = {
-            "router": self._lag(NAMES.group("router"), TRANSFERS, EVENTS),
-            "instances": self._lag(NAMES.group("instances"), NAMES.inbox),
+            "router": self._lag(names.group("router"), TRANSFERS, EVENTS),
+            "instances": self._lag(names.group("instances"), names.inbox),
             "bank": self._lag(GROUP, COMMANDS),
         }
 
@@ -199,7 +201,8 @@ class Course:
         self._plan, self._log, self._clock = plan, log, clock
         self._supervisor, self._show = supervisor, show
         self._sent = 0
-        self._watch = Watch(log, clock)
+        self._names = plan.cast.names
+        self._watch = Watch(log, clock, plan.cast)
         self._killer = Killer(plan, supervisor, show.say)
         self._began = clock.monotonic()
         self._last: object = None
@@ -209,8 +212,8 @@ class Course:
         """Starts the processes, and waits until each has joined its group. Raises Stuck."""
         wanted = {
             GROUP: 1,
-            NAMES.group("router"): 1,
-            NAMES.group("instances"): self._plan.workers,
+            self._names.group("router"): 1,
+            self._names.group("instances"): self._plan.workers,
         }
         while wanted:
             self._supervisor.turn()
@@ -261,8 +264,8 @@ class Course:
         if self._killer.kills < self._plan.kills:
             return False
         todo: dict[str, tuple[str, ...]] = {
-            NAMES.group("router"): (TRANSFERS, EVENTS),
-            NAMES.group("instances"): (NAMES.inbox,),
+            self._names.group("router"): (TRANSFERS, EVENTS),
+            self._names.group("instances"): (self._names.inbox,),
             GROUP: (COMMANDS,),
         }
         try:

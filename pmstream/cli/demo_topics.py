@@ -1,29 +1,27 @@
 """The demo's topics, on a cluster that has none of them yet."""
 
-from pmstream.app import Names
+from pmstream.cli.demo_cast import PLAIN, Cast
 from pmstream.cli.demo_load import TRANSFERS
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError
 from pmstream.examples.bank import BALANCES, GROUP, OUTCOMES, OUTCOMES_KEPT_MS
-from pmstream.examples.transfer import app
 from pmstream.operate import starts, topics
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Consumer, Log, TopicPartition, TopicSpec
 from pmstream.runtime.log_errors import OffsetPending, Unavailable
 
-NAMES = Names("bank", "transfer-money")
 PARTITIONS = 6
 
 _COORDINATOR_SECONDS = 60.0
 
 
-def make_topics(log: Log, clock: Clock, settings: Settings) -> None:
+def make_topics(log: Log, clock: Clock, settings: Settings, cast: Cast = PLAIN) -> None:
     """Makes all topics and sets the router's start.
 
     Raises:
         ConfigurationError: some are there already: what is in them would count.
     """
-    known = log.topics()
+    known, app = log.topics(), cast.app
     mine = [each.spec.name for each in topics.wanted(app, log, settings)]
     old = [topic for topic in (*mine, BALANCES, OUTCOMES) if topic in known]
     if old:
@@ -38,16 +36,16 @@ def make_topics(log: Log, clock: Clock, settings: Settings) -> None:
             TopicSpec(OUTCOMES, PARTITIONS, {"retention.ms": str(OUTCOMES_KEPT_MS)}),
         ]
     )
-    _await_coordinators(log, clock)
+    _await_coordinators(log, clock, cast)
     starts.set_starts(app, log, starts.find_starts(app, log))
 
 
-def _await_coordinators(log: Log, clock: Clock) -> None:
+def _await_coordinators(log: Log, clock: Clock, cast: Cast) -> None:
     """A fresh cluster makes the home of the groups' positions when the first one asks.
 
     Asked by a consumer, because librdkafka's admin client crashes in that moment (its issue 5040).
     """
-    for group in (NAMES.group("router"), NAMES.group("instances"), GROUP):
+    for group in (cast.names.group("router"), cast.names.group("instances"), GROUP):
         consumer = log.consumer(group)
         try:
             _ask(consumer, clock)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from msgspec import Struct
 
+from pmstream.cli.demo_cast import PLAIN
 from pmstream.cli.demo_check import Verdict, check, messages_of
 from pmstream.cli.demo_load import TRANSFERS, transfers
-from pmstream.cli.demo_topics import NAMES
 from pmstream.examples.accounts import OPENING_BALANCE
 from pmstream.examples.bank import BALANCES, COMMANDS, EVENTS
 from pmstream.examples.messages import DepositMoney, WithdrawMoney
@@ -31,7 +31,7 @@ class Topics:
         self.codec = Codec(app)
         self.transfers = transfers(COUNT, seed=1)
         needed = (TRANSFERS, COMMANDS, EVENTS, BALANCES)
-        made = (NAMES.inbox, NAMES.changelog, NAMES.dead_letters)
+        made = (PLAIN.names.inbox, PLAIN.names.changelog, PLAIN.names.dead_letters)
         self.log.create_topics([TopicSpec(each, 1) for each in (*needed, *made)])
         self.ids = 0
         for number, message in enumerate(m for each in self.transfers for m in messages_of(each)):
@@ -39,9 +39,9 @@ class Topics:
                 self.message(message)
         balances: dict[str, int] = {}
         for each in self.transfers:
-            self.put(NAMES.changelog, instance_key(each.transfer_uuid), b"state")
+            self.put(PLAIN.names.changelog, instance_key(each.transfer_uuid), b"state")
             if ended:
-                self.put(NAMES.changelog, instance_key(each.transfer_uuid), None)
+                self.put(PLAIN.names.changelog, instance_key(each.transfer_uuid), None)
             for account, change in (
                 (each.debit_account, -each.amount),
                 (each.credit_account, each.amount),
@@ -65,7 +65,7 @@ class Topics:
         writer.flush(1)
 
     def check(self) -> Verdict:
-        return check(self.log, self.clock, self.codec.decode, NAMES, self.transfers)
+        return check(self.log, self.clock, self.codec.decode, PLAIN, self.transfers)
 
 
 def test_three_good_transfers_are_good() -> None:
@@ -109,19 +109,19 @@ def wrong_amount(topics: Topics) -> None:
 
 
 def foreign_instance(topics: Topics) -> None:
-    topics.put(NAMES.changelog, instance_key("ghost"), b"state")
+    topics.put(PLAIN.names.changelog, instance_key("ghost"), b"state")
 
 
 def backlog(topics: Topics) -> None:
-    topics.put(NAMES.changelog, backlog_key(topics.transfers[0].transfer_uuid, 1), b"work")
+    topics.put(PLAIN.names.changelog, backlog_key(topics.transfers[0].transfer_uuid, 1), b"work")
 
 
 def not_handled(topics: Topics) -> None:
-    topics.put(NAMES.inbox, b"x", b"y")
+    topics.put(PLAIN.names.inbox, b"x", b"y")
 
 
 def dead_letter(topics: Topics) -> None:
-    topics.put(NAMES.dead_letters, b"x", b"y")
+    topics.put(PLAIN.names.dead_letters, b"x", b"y")
 
 
 def money_made(topics: Topics) -> None:

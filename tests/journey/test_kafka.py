@@ -59,6 +59,23 @@ def test_the_demo_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_bank_refuses_is_undone(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [*COMMAND, "--confirm", "-o", "json"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=350,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    summary = json.loads(ended.stdout.splitlines()[-1])
+    assert [summary[name] for name in ("completed", "lost", "duplicated", "open")] == [300, 0, 0, 0]
+    assert summary["refused"] > 0
+    assert summary["commands"] > 2 * 300
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_no_process(how: signal.Signals, tmp_path: Path) -> None:
     demo = subprocess.Popen(

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from pmstream.cli.demo_cast import PLAIN, Cast
 from pmstream.cli.demo_check import Verdict, check, unhandled
 from pmstream.cli.demo_load import TRANSFERS, Loader, transfers
-from pmstream.cli.demo_topics import NAMES, PARTITIONS, make_topics
+from pmstream.cli.demo_topics import PARTITIONS, make_topics
 from pmstream.config import Settings
 from pmstream.examples.bank import COMMANDS, EVENTS, GROUP, Bank
-from pmstream.examples.transfer import app
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.memory import MemoryLog
@@ -28,17 +28,19 @@ class World:
     Args:
         directory: for the stores.
         count: of transfers.
+        cast: who plays.
     """
 
-    def __init__(self, directory: Path, count: int) -> None:
+    def __init__(self, directory: Path, count: int, cast: Cast = PLAIN) -> None:
+        self.cast = cast
         self.clock = VirtualClock()
         self.log = MemoryLog(self.clock)
-        self.codec = Codec(app)
+        self.codec = Codec(cast.app)
         self.settings = Settings.load(
             state_dir=directory, inbox_partitions=PARTITIONS, max_batch_records=50
         )
-        self.transfers = transfers(count, seed=7)
-        make_topics(self.log, self.clock, self.settings)
+        self.transfers = transfers(count, seed=7, refused=cast.confirms)
+        make_topics(self.log, self.clock, self.settings, cast)
         self.bank = self.new_bank()
         self.loader = Loader(self.log, self.codec.encode_event, self.clock, self.transfers)
         self.crashed: list[str] = []
@@ -60,8 +62,9 @@ class World:
             if name in self._probes:
                 self._probes[name](step)
 
+        app, manager = self.cast.app, self.cast.names.process_manager
         return make_worker(
-            app, NAMES.process_manager, role, name, self.log, self.settings, self.clock, probe=probe
+            app, manager, role, name, self.log, self.settings, self.clock, probe=probe
         )
 
     def crash_at(self, name: str, step: str, commits: int) -> None:
@@ -99,13 +102,14 @@ class World:
         for worker in self._workers.values():
             worker.close()
         self.bank.close()
-        return check(self.log, self.clock, self.codec.decode, NAMES, self.transfers)
+        return check(self.log, self.clock, self.codec.decode, self.cast, self.transfers)
 
     def is_quiet(self) -> bool:
         """Whether every group has handled all records."""
+        names = self.cast.names
         todo = {
-            NAMES.group(ROUTER): [TRANSFERS, EVENTS],
-            NAMES.group(INSTANCES): [NAMES.inbox],
+            names.group(ROUTER): [TRANSFERS, EVENTS],
+            names.group(INSTANCES): [names.inbox],
             GROUP: [COMMANDS],
         }
         return self.loader.sent == len(self.transfers) and not any(
