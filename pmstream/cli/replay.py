@@ -11,6 +11,7 @@ import typer
 
 from pmstream.app import App
 from pmstream.cli import exits
+from pmstream.cli import rebuild as rebuilding
 from pmstream.cli.loading import AppName, connect, load_app
 from pmstream.cli.output import Output, OutputOption, print_json, show
 from pmstream.cli.target import ManagerName
@@ -18,6 +19,7 @@ from pmstream.config import Settings
 from pmstream.core.starting import CURRENT, ORIGIN, StartFrom
 from pmstream.errors import ConfigurationError
 from pmstream.operate import starts
+from pmstream.operate.rebuild import Job
 from pmstream.operate.shadow import Compared, compare
 from pmstream.runtime.log import Committed, Log, TopicPartition
 
@@ -28,52 +30,83 @@ _PROGRESS_SECONDS = 2.0
 _PLACE = re.compile(r"([A-Za-z0-9._-]+):([0-9]{1,9}):([0-9]{1,18})")
 
 
+ShadowOption = Annotated[
+    bool,
+    typer.Option(
+        "--shadow",
+        help="Run today's code over history and tell what would differ; writes nothing.",
+    ),
+]
+FromOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="WHERE",
+        help="Deliver again (or rebuild) from there: origin, current, a time with its zone, "
+        "or topic:partition:offset (may be given several times).",
+        show_default=False,
+    ),
+]
+
+
 def replay(
     app: AppName,
     process_manager: ManagerName,
     *,
-    shadow: Annotated[
-        bool,
-        typer.Option(
-            "--shadow",
-            help="Run today's code over history and tell what would differ; writes nothing.",
-        ),
-    ] = False,
-    start: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from",
-            metavar="WHERE",
-            help="Deliver again from there: origin, current, a time with its zone, or "
-            "topic:partition:offset (may be given several times).",
-            show_default=False,
-        ),
-    ] = None,
+    shadow: ShadowOption = False,
+    rebuild: rebuilding.RebuildOption = False,
+    rollback: rebuilding.RollbackOption = False,
+    abandon: rebuilding.AbandonOption = False,
+    start: FromOption = None,
+    accept_losses: rebuilding.AcceptOption = False,
+    send_again: rebuilding.AgainOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; else only tell.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Delivers events again, or shows what today's code would make of history.
+    """Delivers events again, shows what today's code would make of history, or makes it so.
 
     Delivered again: what an owner has taken in before it drops, so only what never arrived counts.
     Nothing happens without --yes, and while routers run it is refused.
 
     In the shadow: exit code 1 if any instance or command would differ.
 
+    Rebuilt: refused, with a list, where history is not retained or work is unfinished. A rebuild
+    that was ended goes on when it is called again; workers wait until it is done.
+
     Example: pmstream replay bank.payments:app transfer-money --shadow
     """
-    if shadow == bool(start):
-        raise ConfigurationError("say either --shadow, or where to deliver again --from")
+    modes = [shadow, rebuild, rollback, abandon]
+    if sum(modes) > 1 or (start and any(modes) and not rebuild) or not (start or any(modes)):
+        raise ConfigurationError(
+            "say one of --shadow, --rebuild, --roll-back, --abandon; or where to deliver again "
+            "--from"
+        )
     settings = Settings.load()
     the_app, log = load_app(app, settings), connect(settings)
     the_app.manager(process_manager)
-    if not shadow:
-        _redeliver(the_app, log, process_manager, _where(start or []), yes=yes, output=output)
+    if rebuild:
+        begins = _where(start) if start else None
+        job = Job(the_app, process_manager, begins, settings)
+        rebuilding.run(log, job, yes=yes, accept=accept_losses, output=output)
         return
+    if rollback:
+        rebuilding.roll_back(log, the_app, process_manager, yes=yes, again=send_again)
+        return
+    if abandon:
+        rebuilding.abandon(log, the_app, process_manager, yes=yes)
+        return
+    if shadow:
+        _shadow(the_app, log, process_manager, settings, output)
+    else:
+        _redeliver(the_app, log, process_manager, _where(start or []), yes=yes, output=output)
+
+
+def _shadow(app: App, log: Log, process_manager: str, settings: Settings, output: Output) -> None:
     exits.tell(
         f"runs the code at hand over the history of {process_manager}: all that was taken in, "
         "until its last commit; nothing is written"
     )
-    found = compare(log, the_app, process_manager, settings, _progress())
+    found = compare(log, app, process_manager, settings, _progress())
     if output is Output.JSON:
         print_json(msgspec.to_builtins(found, str_keys=True))
     else:

@@ -48,6 +48,13 @@ def findings(fares: Sequence[Fares]) -> list[Finding]:
     return [each for _, each in sorted(found, key=lambda both: both[0])]
 
 
+_CHANGES = {
+    "rebuild": "replay {app} {name} --rebuild",
+    "repartition": "topics repartition {app} {name} --partitions N",
+    "rollback": "replay {app} {name} --roll-back",
+}
+"""What goes on with a change of generation."""
+
 _Ranked = tuple[int, tuple[str, str]]
 
 
@@ -56,6 +63,9 @@ def _of_one(fares: Fares) -> Iterator[_Ranked]:
     if fares.missing:
         yield 0, (f"there is no topic {', '.join(fares.missing)}", f"topics check {APP}")
         return
+    if fares.change:
+        command = _CHANGES.get(fares.change, "topics check {app}").format(app=APP, name=name)
+        yield 0, (f"a {fares.change} is under way, or was left half-way: workers wait", command)
     paused = fares.roll.paused if fares.roll is not None else ()
     for group in fares.groups:
         yield from _of_group(group, paused if group.role == INSTANCES else ())

@@ -11,9 +11,11 @@ from msgspec.structs import replace
 
 from pmstream.app import App, Names
 from pmstream.config import Settings
-from pmstream.errors import Busy, ConfigurationError, Unreachable
-from pmstream.operate.standstill import check_members, places, stable
+from pmstream.errors import Busy, ConfigurationError
+from pmstream.operate.standstill import check_members, make_topics, places, stable
+from pmstream.operate.transaction import write
 from pmstream.runtime.clock import Clock
+from pmstream.runtime.commit import Out
 from pmstream.runtime.generations import (
     STATE_KEY,
     Change,
@@ -32,9 +34,6 @@ from pmstream.runtime.log import Committed, Log, TopicPartition, TopicSpec
 
 ROLL_BACK = "rollback"
 
-WRITE_SECONDS = 30.0
-
-_PAUSE_SECONDS = 0.1
 _COMPACTED = {"cleanup.policy": "compact"}
 
 Positions = Mapping[TopicPartition, Committed]
@@ -273,14 +272,7 @@ def _reopen(log: Log, app: App, names: Names) -> None:
 
 def _make_topic(log: Log, names: Names, settings: Settings, clock: Clock) -> None:
     """Makes the topic that tells of generations, unless it is there."""
-    topic = names.generations
-    if topic not in log.topics():
-        log.create_topics([TopicSpec(topic, 1, _COMPACTED, settings.replication)])
-    until = clock.monotonic() + WRITE_SECONDS
-    while topic not in log.topics() or log.end(TopicPartition(topic, 0), stable=True) is None:
-        if clock.monotonic() > until:
-            raise Unreachable(f"{topic} was made, but has no leader: try again")
-        clock.sleep(_PAUSE_SECONDS)
+    make_topics(log, [TopicSpec(names.generations, 1, _COMPACTED, settings.replication)], clock)
 
 
 def _update(log: Log, app: App, process_manager: str, change: Callable[[State], State]) -> State:
@@ -291,10 +283,7 @@ def _update(log: Log, app: App, process_manager: str, change: Callable[[State], 
         before = read_state(log, app.name, process_manager)
         state = change(before)
         if state != before:
-            producer.begin()
-            producer.produce(names.generations, dump_state(state), STATE_KEY, (), 0)
-            producer.flush(WRITE_SECONDS)
-            producer.commit(WRITE_SECONDS)
+            write(producer, [Out(names.generations, STATE_KEY, dump_state(state), (), 0)])
     finally:
         producer.drop()
     return state

@@ -3,9 +3,10 @@
 Rule: a record's time is the clock; what comes due between two records happens at its own time.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 
+from pmstream.core.instance import Instance
 from pmstream.core.lifecycle import coming
 from pmstream.core.messages import COMMAND_ID
 from pmstream.errors import Stopped
@@ -14,33 +15,49 @@ from pmstream.runtime.changelog import Checkpoint
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.commit import Out
 from pmstream.runtime.feed import Ends
+from pmstream.runtime.inbox import time_of
 from pmstream.runtime.log import Headers, Log, Record, TopicPartition
 from pmstream.runtime.partition import Partition
 from pmstream.runtime.setup import Setup
+from pmstream.runtime.share import Share
 from pmstream.runtime.store import Store
 
 BATCH = 1_000
 """Inputs between two writes to the store."""
 
+History = Mapping[TopicPartition, tuple[int, int]]
+"""Partition to the first offset, and the one to stop before."""
+
 Sent = dict[str, int]
 """Id of a command to a hash of its topic, key and value."""
 
 
-def merged(
-    log: Log, history: Mapping[TopicPartition, tuple[int, int]], number: int
-) -> Iterator[Record]:
-    """The records of one partition's topics, by time; in order within a topic."""
+def merged(log: Log, history: History, inbox: str) -> Iterator[Record]:
+    """Records of several partitions, by time; in order within a partition.
+
+    Args:
+        log: the cluster.
+        history: the partitions, and what of them.
+        inbox: the topic whose records count at the time that `time_of` tells.
+    """
     streams = [
-        _stream(log, place, span) for place, span in history.items() if place.partition == number
+        _stream(log, place, span, time_of if place.topic == inbox else _written)
+        for place, span in history.items()
     ]
-    return merge(*streams, key=lambda record: record.timestamp)
+    return merge(*streams, key=_written)
 
 
-def _stream(log: Log, place: TopicPartition, span: tuple[int, int]) -> Iterator[Record]:
+def _written(record: Record) -> int:
+    return record.timestamp
+
+
+def _stream(
+    log: Log, place: TopicPartition, span: tuple[int, int], time: Callable[[Record], int]
+) -> Iterator[Record]:
     latest = 0
     for records in read_once(log, {place: span}):
         for record in records:
-            latest = max(latest, record.timestamp)  # a producer's clock may step back
+            latest = max(latest, time(record))  # a producer's clock may step back
             yield Record(
                 record.topic,
                 record.partition,
@@ -59,18 +76,31 @@ class Rerun:
         setup: of a worker.
         clock: that `setup` goes by; it begins anew.
         number: of the partition.
-        store: an empty one.
-
-    Attributes:
-        sent: the commands that came out.
+        store: empty, or at `checkpoint`.
+        taken: hears of each share of work before the store has it.
+        position: where the first input may stand.
+        checkpoint: what went before.
     """
 
-    def __init__(self, setup: Setup, clock: VirtualClock, number: int, store: Store) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        clock: VirtualClock,
+        number: int,
+        store: Store,
+        taken: Callable[[Share], None],
+        position: int = 0,
+        checkpoint: Checkpoint = Checkpoint(),  # noqa: B008 - it is frozen
+    ) -> None:
         clock.step(-clock.now() / 1_000)
-        self._setup, self._clock, self._offset = setup, clock, 0
-        self._part = Partition(number, setup, store, Checkpoint(), 0, Ends())
+        self._setup, self._clock, self._taken = setup, clock, taken
+        self._offset = checkpoint.next
+        self._part = Partition(number, setup, store, checkpoint, position, Ends())
         self._part.inbox_live, self._waits = True, False
-        self.sent: Sent = {}
+
+    def instance(self, uuid: str) -> Instance | None:
+        """An instance as it stands now."""
+        return self._part.instance(uuid)
 
     def take(self, record: Record) -> None:
         """All that is due before a record, then the record. Raises Stopped."""
@@ -121,11 +151,8 @@ class Rerun:
         if not self._part.touched:
             return
         share = self._part.stage(0)
+        self._taken(share)
         self._offset += len(share.records) + 1
-        for out in share.records:
-            id = id_of(out.headers)
-            if id is not None:
-                self.sent.setdefault(id, digest(out))
         share.acknowledged(self._offset)
 
 
@@ -139,3 +166,13 @@ def id_of(headers: Headers) -> str | None:
 def digest(message: Out | Record) -> int:
     """A hash of a command's topic, key and value, good for this process."""
     return hash((message.topic, message.key, message.value))
+
+
+def commands_of(share: Share) -> Sent:
+    """The commands that a share of work would send."""
+    found: Sent = {}
+    for out in share.records:
+        id = id_of(out.headers)
+        if id is not None:
+            found.setdefault(id, digest(out))
+    return found

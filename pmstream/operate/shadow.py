@@ -20,7 +20,7 @@ from pmstream.core.starting import ORIGIN
 from pmstream.errors import ConfigurationError
 from pmstream.operate.bounds import bounds
 from pmstream.operate.reading import read_once
-from pmstream.operate.rerun import Rerun, Sent, digest, id_of, merged
+from pmstream.operate.rerun import Rerun, Sent, commands_of, digest, id_of, merged
 from pmstream.runtime.changelog import COMMIT_KEY, CommitRecord, load_commit
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.generations import live
@@ -28,6 +28,7 @@ from pmstream.runtime.log import Log, TopicPartition
 from pmstream.runtime.orders import Snapshot, snapshot
 from pmstream.runtime.roles import partition_setup
 from pmstream.runtime.setup import Setup
+from pmstream.runtime.share import Share
 from pmstream.runtime.store import INSTANCE, Caches, Store
 
 MOST_TOLD = 1_000
@@ -125,17 +126,22 @@ def compare(
         for number in sorted(stands.last):
             store = Store(Path(folder) / str(number), "shadow", Caches())
             try:
-                runner = Rerun(setup, clock, number, store)
-                for record in merged(log, history, number):
+                ours = {place: span for place, span in history.items() if place[1] == number}
+                runner = Rerun(setup, clock, number, store, lambda share: _add(sent, share))
+                for record in merged(log, ours, names.inbox):
                     runner.take(record)
                     done += 1
                     progress(done, total)
                 runner.finish(stands.last[number].time)
-                sent |= runner.sent
                 shadow |= dict(store.scan(INSTANCE, INSTANCE + b"\xff"))
             finally:
                 store.close()
     return _compared(process_manager, done, stands.instances, shadow, _told(log, app, names, sent))
+
+
+def _add(sent: Sent, share: Share) -> None:
+    for id, what in commands_of(share).items():
+        sent.setdefault(id, what)
 
 
 def _live(log: Log, names: Names) -> _Live:

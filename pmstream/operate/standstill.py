@@ -1,27 +1,39 @@
-"""A generation that stands still: nobody is in its groups, and nothing moves its positions."""
+"""A generation that stands still: nobody is in its groups, and nothing moves its positions.
 
-from collections.abc import Iterator
+And topics for the next one.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from pmstream.app import App, Names
-from pmstream.errors import Busy
+from pmstream.errors import Busy, Unreachable
 from pmstream.runtime.clock import Clock
-from pmstream.runtime.log import Committed, Consumer, Log, TopicPartition
+from pmstream.runtime.log import Committed, Consumer, Log, TopicPartition, TopicSpec
 from pmstream.runtime.log_errors import OffsetPending
 
 PENDING_SECONDS = 90.0
 """So long an open transaction is waited for: longer than the broker lets one be open."""
+
+LEADER_SECONDS = 30.0
+"""So long a topic that was made may have no leader."""
 
 _ASK_SECONDS, _PAUSE_SECONDS = 1.0, 0.1
 
 
 def check_members(log: Log, app: App, names: Names) -> None:
     """Raises Busy while workers of a generation run."""
+    for running in members(log, app, names):
+        raise Busy(running)
+
+
+def members(log: Log, app: App, names: Names) -> Iterator[str]:
+    """A sentence for each group that has members."""
     for role in app.roles(names.process_manager):
-        members = log.members(names.group(role))
-        if members:
-            raise Busy(
-                f"workers of {names.process_manager} run: stop {', '.join(members)} (group "
+        found = log.members(names.group(role))
+        if found:
+            yield (
+                f"workers of {names.process_manager} run: stop {', '.join(found)} (group "
                 f"{names.group(role)}); a static member that was killed counts until its session "
                 "ends"
             )
@@ -75,3 +87,27 @@ def _committed(
             break
         if found is not None:
             yield place, found
+
+
+def make_topics(log: Log, specs: Sequence[TopicSpec], clock: Clock) -> None:
+    """Makes those topics that are missing, and waits until all can be used.
+
+    Raises:
+        Unreachable: one has no leader.
+        Refused, Unavailable: the cluster.
+    """
+    existing = log.topics()
+    log.create_topics([each for each in specs if each.name not in existing])
+    until = clock.monotonic() + LEADER_SECONDS
+    for each in specs:
+        while not _is_led(log, each.name):
+            if clock.monotonic() > until:
+                raise Unreachable(f"{each.name} was made, but has no leader: try again")
+            clock.sleep(_PAUSE_SECONDS)
+
+
+def _is_led(log: Log, topic: str) -> bool:
+    info = log.topics().get(topic)
+    count = info.partitions if info is not None else 0
+    places = [TopicPartition(topic, number) for number in range(count)]
+    return bool(places) and all(log.end(each, stable=True) is not None for each in places)

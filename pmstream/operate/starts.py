@@ -85,7 +85,7 @@ def find_starts(app: App, log: Log, *, restart_expired: bool = False) -> Starts:
             start_from = ORIGIN
         for topic in sources:
             if not have[topic.name]:
-                start, wrong = _start(log, name, topic, start_from)
+                start, wrong = start_of(log, name, topic, start_from)
                 new.append(start)
                 faults += wrong
     return Starts(tuple(new), tuple(faults))
@@ -144,7 +144,7 @@ def moved(
         raise ConfigurationError(
             f"{', '.join(unknown)}: no such source topic; those are {', '.join(app.events)}"
         )
-    found = [_start(log, process_manager, existing[topic], start_from) for topic in named]
+    found = [start_of(log, process_manager, existing[topic], start_from) for topic in named]
     now = {
         place: committed
         for topic in named
@@ -209,10 +209,14 @@ def _expired(group: str, written: str) -> str:
     )
 
 
-def _start(
+def start_of(
     log: Log, process_manager: str, topic: TopicInfo, start_from: StartFrom
 ) -> tuple[Start, list[str]]:
-    """Where to start in a topic, and what is wrong with the offsets that were named for it."""
+    """Where to start in a topic, and what is wrong with the offsets that were named for it.
+
+    Raises:
+        Unreachable: a partition does not answer.
+    """
     limits = bounds(log, topic)
     if isinstance(start_from, Mapping):
         named = start_from.get(topic.name, {})

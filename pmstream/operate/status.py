@@ -16,7 +16,7 @@ from pmstream.operate.progress import Reach, pinned, reach, standing
 from pmstream.operate.reading import read_once
 from pmstream.operate.roll import Roll, roll
 from pmstream.runtime.clock import Clock, SystemClock
-from pmstream.runtime.generations import live
+from pmstream.runtime.generations import read_state
 from pmstream.runtime.log import Log, Record, TopicInfo, TopicPartition
 
 LOOK_SECONDS = 3.0
@@ -73,6 +73,7 @@ class Fares(Struct, frozen=True):
         groups: by role.
         roll: what its instances wait for.
         dead_letters: see there.
+        change: the command that makes another generation of it at this moment; "" if none does.
     """
 
     process_manager: str
@@ -80,6 +81,7 @@ class Fares(Struct, frozen=True):
     groups: tuple[Group, ...] = ()
     roll: Roll | None = None
     dead_letters: DeadLetters = DeadLetters(0, 0)
+    change: str = ""
 
 
 def status(log: Log, app: App, clock: Clock | None = None) -> list[Fares]:
@@ -105,7 +107,9 @@ class _Look:
 
     def __init__(self, log: Log, app: App, name: str, topics: Mapping[str, TopicInfo]) -> None:
         self._log, self._manager = log, app.manager(name)
-        self._names = live(log, app.name, name)
+        state = read_state(log, app.name, name)
+        self._names = state.names(app.name, name)
+        self._change = state.change.what if state.change is not None else ""
         keyed = self._manager.keyed
         wanted = {INSTANCES: [keyed or self._names.inbox]}
         if keyed is None:
@@ -142,6 +146,7 @@ class _Look:
             groups=self._groups(self._before),
             roll=roll(self._log, self._names, self._manager.backlog_limit, now),
             dead_letters=self._dead_letters(now),
+            change=self._change,
         )
 
     def again(self) -> tuple[Group, ...]:

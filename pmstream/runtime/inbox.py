@@ -47,7 +47,9 @@ def own_headers(headers: Headers) -> Headers:
     return headers
 
 
-def inbox_headers(source: Record, routing: Routing, index: int, owner: str) -> Headers:
+def inbox_headers(
+    source: Record, routing: Routing, index: int, owner: str, *, replayed: bool = False
+) -> Headers:
     """Headers of the inbox record that carries `source` to one instance."""
     assert routing.route is not None, "an event that goes nowhere"
     told = _Routing(
@@ -58,6 +60,7 @@ def inbox_headers(source: Record, routing: Routing, index: int, owner: str) -> H
         index,
         source.timestamp,
         owner,
+        replayed=replayed,
         hold=routing.hold,
     )
     return ((HEADER, _encoder.encode(told)), *own_headers(source.headers))
@@ -99,6 +102,15 @@ def owner_of(record: Record) -> str | None:
         return _routing(record).owner
     except Undecodable:
         return None
+
+
+def time_of(record: Record) -> int:
+    """When an inbox record counts: as it was written; in a rebuilt inbox, as its event was."""
+    try:
+        routing = _routing(record)
+    except Undecodable:
+        return record.timestamp
+    return routing.timestamp if routing.replayed else record.timestamp
 
 
 def where(record: Record) -> str:

@@ -145,7 +145,7 @@ def _router_setup(
     callbacks, guard, _ = _watched(app, manager, told, failures)
     return router.Setup(
         names=names,
-        intake=_intake(app, names, callbacks, guard),
+        intake=source_intake(app, names, callbacks, guard),
         guard=guard,
         failures=failures,
         topic_ids={topic: topics[topic].id for topic in app.events},
@@ -154,7 +154,10 @@ def _router_setup(
     )
 
 
-def _intake(app: App, names: Names, callbacks: Callbacks, guard: Guard | None) -> Intake:
+def source_intake(
+    app: App, names: Names, callbacks: Callbacks, guard: Guard | None = None
+) -> Intake:
+    """Judges source records for a process manager."""
     manager = app.manager(names.process_manager)
     rules = Rules(
         names=names,
@@ -204,7 +207,7 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
     direct, read = None, _reader(names, partitions, clock)
     if manager.keyed is not None:
         direct = _direct(log, topics[manager.keyed])
-        intake = _intake(app, names, callbacks, guard)
+        intake = source_intake(app, names, callbacks, guard)
         read = direct_reader(intake, partitions, clock)
     return Setup(
         names=names,

@@ -114,8 +114,8 @@ def test_with_yes_it_moves_what_was_named(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 2, "say either --shadow, or where to deliver again --from"),
-        (["--shadow", "--from", "origin"], 2, "say either --shadow"),
+        ([], 2, "say one of --shadow, --rebuild, --roll-back, --abandon; or where"),
+        (["--shadow", "--from", "origin"], 2, "say one of --shadow"),
         (["--from", "soon"], 2, "--from soon: write origin, current, 2026-01-31"),
         (["--from", "origin", "--from", "current"], 2, "--from origin current: write"),
         (["--from", "2026-01-01T00:00"], 2, "has no time zone: add +00:00 for UTC"),

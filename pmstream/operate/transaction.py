@@ -1,0 +1,28 @@
+"""Records written by a tool, all or none."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from pmstream.runtime.commit import Out
+from pmstream.runtime.log import Producer
+from pmstream.runtime.log_errors import LogError
+
+WRITE_SECONDS = 30.0
+
+
+def write(producer: Producer, outs: Iterable[Out]) -> None:
+    """Writes them in one transaction.
+
+    Raises:
+        Again, MustAbort, OutcomeUnknown: the cluster; whether it counts is to be looked up.
+    """
+    producer.begin()
+    try:
+        for out in outs:
+            producer.produce(out.topic, out.value, out.key, out.headers, out.partition)
+        producer.flush(WRITE_SECONDS)
+    except BaseException:
+        with suppress(LogError):  # else the broker does, after transaction_timeout_ms
+            producer.abort(WRITE_SECONDS)
+        raise
+    producer.commit(WRITE_SECONDS)
