@@ -1,5 +1,6 @@
 """Whatever a page tells its reader to type exists: commands, options, recipes, settings."""
 
+import inspect
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typer.core import TyperGroup
 
 from pmstream.cli import root
 from pmstream.config import NOT_SETTINGS, Settings
+from pmstream.operate import findings
 from tests.book.cluster import EXITS
 from tests.book.pages import DOCS
 from tests.book.script import Command, script
@@ -82,6 +84,15 @@ def test_every_exit_code_is_one(path: Path) -> None:
     commands = [each for each in script(path) if isinstance(each, Command)]
 
     assert {each.code for each in commands} <= EXITS.keys()
+
+
+def test_status_says_what_the_page_for_operators_says_it_says() -> None:
+    page = (DOCS / "operating.md").read_text()
+    table = page.partition("| status says |")[2].partition("\n\n")[0]
+    said = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+
+    assert len(said) >= 8
+    assert [each for each in said if each not in inspect.getsource(findings)] == []
 
 
 @pytest.mark.parametrize(
