@@ -9,7 +9,7 @@ from pmstream.cli import exits
 from pmstream.core import messages
 from pmstream.examples.careful_transfer import app
 from pmstream.examples.messages import MoneyTransferRequested
-from pmstream.testing import Rejected, run
+from pmstream.testing import SILENT, run
 from tests.book import settings
 from tests.book.cluster import COMMAND_HEADERS, EVENT_HEADERS, EXITS, REPLY_HEADERS
 from tests.book.command_line import commands
@@ -36,7 +36,7 @@ def test_every_command_is_in_the_command_line() -> None:
 
 def test_commands_and_replies_have_just_the_headers_that_are_told() -> None:
     traced = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-    with run(app, lambda _command: Rejected("no")) as bank:
+    with run(app, lambda _command: SILENT) as bank:
         bank.produce(MoneyTransferRequested("t-1", "alice", "bob", 100), headers=(traced,))
         bank.settle()
         (_, _, command), *_ = bank._services.sent
