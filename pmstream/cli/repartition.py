@@ -21,8 +21,8 @@ from pmstream.runtime.log import Log
 MOST_SHOWN = 100
 """Things under way that are shown in a table."""
 
-READS = 4
-"""How long it takes, in readings of the old changelog: it is copied, the copy is read."""
+READS = 3
+"""How long it takes, in looks at the old changelog: it is copied, the copy is looked at."""
 
 _PROGRESS_SECONDS = 2.0
 

@@ -1,10 +1,10 @@
 """The history of one process: its events, commands, timers, and operators' orders, in one line.
 
-Rule: all of it is read from the topics, each no further back than asked; what is purged or
-compacted is not there any more.
+Rule: all of it is read from the topics, each no further back than asked, also those of generations
+that a repartition left; what is purged, compacted or deleted is not there any more.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ from pmstream.operate import moments
 from pmstream.operate.bounds import bounds
 from pmstream.operate.moments import Moment, What
 from pmstream.operate.reading import read_once
-from pmstream.runtime.generations import live
+from pmstream.operate.repartition import lineage
 from pmstream.runtime.log import Log, Record, TopicInfo, TopicPartition
 from pmstream.runtime.murmur2 import murmur2_partition
 from pmstream.runtime.orders import order_reader
@@ -58,9 +58,9 @@ def history(
         ConfigurationError: there is no such process manager, or its topics are missing.
         Unreachable, Unavailable: the cluster.
     """
-    reading = _Reading(log, live(log, app.name, process_manager), uuid, watch)
+    reading = _Reading(log, lineage(log, app.name, process_manager), uuid, watch)
     keyed = app.manager(process_manager).keyed
-    found = list(reading.events(keyed or reading.names.inbox, since))
+    found = list(reading.events(since, keyed))
     first = min((each.time for each in found), default=None)
     commands_since = since if since is not None or first is None else first - SLACK_MS
     found += reading.instance(since)
@@ -76,29 +76,37 @@ def history(
 class _Reading:
     """Reads the topics of a process manager for one process."""
 
-    def __init__(self, log: Log, names: Names, uuid: str, watch: Watch) -> None:
-        self._log, self.names, self._uuid, self._watch = log, names, uuid, watch
+    def __init__(self, log: Log, line: Sequence[Names], uuid: str, watch: Watch) -> None:
+        self._log, self._line, self._uuid, self._watch = log, line, uuid, watch
         self._key, self._topics = uuid.encode(), log.topics()
+        self._process_manager = line[-1].process_manager
 
-    def events(self, topic: str, since: int | None) -> Iterator[Moment]:
-        for record in self._own(self._needed(topic), since):
-            if record.key == self._key:
-                yield moments.of_event(record)
+    def events(self, since: int | None, keyed: str | None) -> Iterator[Moment]:
+        topics = [keyed] if keyed is not None else [each.inbox for each in self._line]
+        self._needed(topics[-1])
+        for topic in self._there(topics):
+            for record in self._own(topic, since):
+                if record.key == self._key:
+                    yield moments.of_event(record)
 
     def instance(self, since: int | None) -> Iterator[Moment]:
+        topics = [each.changelog for each in self._line]
+        self._needed(topics[-1])
         key = instance_key(self._uuid)
-        records = self._own(self._needed(self.names.changelog), since)
-        yield from moments.of_instance(each for each in records if each.key == key)
+        yield from moments.of_instance(
+            record
+            for topic in self._there(topics)
+            for record in self._own(topic, since)
+            if record.key == key
+        )
 
     def orders(self, since: int | None) -> Iterator[Moment]:
-        topic = self._topics.get(self.names.orders)
-        if topic is not None:  # without, nobody could order anything
+        for topic in self._there([each.orders for each in self._line]):
             read = order_reader(topic.name, topic.partitions)
             yield from moments.of_orders(self._own(topic, since), read, self._uuid)
 
     def replies(self, since: int | None) -> Iterator[Moment]:
-        topic = self._topics.get(self.names.replies)
-        if topic is not None:  # confirm mode
+        for topic in self._there([each.replies for each in self._line]):  # confirm mode
             for record in self._own(topic, since):
                 if record.key == self._key:
                     yield moments.of_reply(record)
@@ -106,8 +114,12 @@ class _Reading:
     def commands(self, topic: str, since: int | None) -> Iterator[Moment]:
         everything = bounds(self._log, self._needed(topic))
         for record in self._read(topic, everything, since):
-            if moments.is_command_of(record, self.names.process_manager, self._uuid):
+            if moments.is_command_of(record, self._process_manager, self._uuid):
                 yield moments.of_command(record)
+
+    def _there(self, topics: Iterable[str]) -> list[TopicInfo]:
+        """Those that exist, each once: orders and replies may outlive a generation."""
+        return [self._topics[each] for each in dict.fromkeys(topics) if each in self._topics]
 
     def _needed(self, topic: str) -> TopicInfo:
         info = self._topics.get(topic)

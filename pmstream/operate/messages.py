@@ -10,7 +10,7 @@ from msgspec import Struct
 from pmstream.app import App, Names, Topic
 from pmstream.errors import CommandInvalid, ConfigurationError, Undecodable
 from pmstream.runtime.codec import Codec, MessageInvalid, Undeclared
-from pmstream.runtime.generations import everyone
+from pmstream.runtime.generations import ever
 from pmstream.runtime.inbox import read_inbox
 from pmstream.runtime.log import Log, Record, TopicInfo, TopicPartition
 
@@ -100,7 +100,7 @@ class Viewer:
     def __init__(self, app: App, log: Log) -> None:
         self._codec = Codec(app)
         self._declared = {*app.events, *app.commands}
-        self._inboxes = {each.inbox for each in everyone(log, app)}
+        self._inboxes = {each.inbox for each in ever(log, app)}
 
     def view(self, record: Record) -> Shown:
         """What a record says; bytes that cannot be read are an `error`, not raised."""
@@ -147,9 +147,9 @@ def declared_topic(app: App, topic: str) -> Topic:
 
 
 def known_topics(app: App, log: Log) -> list[str]:
-    """Every topic that belongs to an app. Raises as `generations.read_state`."""
-    ours = [name for names in everyone(log, app) for name in _own(app, names)]
-    return [*app.events, *app.commands, *ours]
+    """Every topic that belongs to an app, or did. Raises as `generations.read_state`."""
+    ours = [name for names in ever(log, app) for name in _own(app, names)]
+    return list(dict.fromkeys((*app.events, *app.commands, *ours)))
 
 
 def _own(app: App, names: Names) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ Rule: the old generation is only read. Each step may be done again, also by anot
 comes to the same.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -55,6 +55,22 @@ def make_topics(log: Log, making: Making, settings: Settings) -> None:
                 "what this command makes; delete it"
             )
     log.create_topics(missing)
+
+
+def restore_positions(log: Log, names: Names, commits: Mapping[int, CommitRecord]) -> None:
+    """Sets positions that Kafka forgot: only one that exists can be marked closed.
+
+    Raises:
+        Refused, Unavailable: the cluster.
+    """
+    group = names.group(INSTANCES)
+    stood = {
+        TopicPartition(names.inbox, number): Committed(last.source, str(last.sequence))
+        for number, last in commits.items()
+    }
+    known = log.last_committed(group, list(stood))
+    missing = {place: each for place, each in stood.items() if place not in known}
+    log.set_positions(group, missing)
 
 
 def owner(names: Names) -> str:

@@ -131,6 +131,7 @@ def carry_out(
         clock=clock,
     )
     moving.make_topics(log, making, settings)
+    moving.restore_positions(log, making.old, plan.looked.commits)
     generations.close(log, making, clock)
     _check_unchanged(log, plan, making)
     looked = plan.looked
@@ -163,6 +164,21 @@ def check_unused(log: Log, app: App, process_manager: str) -> int:
             "would lose what it did. Repartition again instead: that takes everything along"
         )
     return state.past[-1].generation
+
+
+def lineage(log: Log, app: str, process_manager: str) -> list[Names]:
+    """The live generation, behind those whose instances went on in it, the oldest first.
+
+    Raises:
+        ConfigurationError, Unavailable, Refused: the cluster.
+    """
+    state = read_state(log, app, process_manager)
+    found = [state.names(app, process_manager)]
+    for each in reversed(state.past):
+        if each.what != WHAT:  # a rebuild has taken the history along
+            break
+        found.insert(0, Names(app, process_manager, each.generation, each.feeds))
+    return found
 
 
 def _has_worked(log: Log, app: App, process_manager: str, state: State) -> bool:

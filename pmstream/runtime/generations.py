@@ -156,6 +156,16 @@ def everyone(log: Log, app: App) -> list[Names]:
     return [live(log, app.name, name) for name in app.process_managers]
 
 
+def ever(log: Log, app: App) -> list[Names]:
+    """The same, each followed by those that were live before, whose topics may still be there."""
+    found = []
+    for name in app.process_managers:
+        state = read_state(log, app.name, name)
+        found.append(state.names(app.name, name))
+        found += [Names(app.name, name, each.generation, each.feeds) for each in state.past]
+    return found
+
+
 def to_run(log: Log, app: str, process_manager: str) -> Names:
     """Names for a worker.
 

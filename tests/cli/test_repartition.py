@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pmstream.cli import loading
+from pmstream.core.orders import Verb
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES, ROUTER
@@ -14,6 +16,7 @@ from pmstream.testing.killed import Killed
 from tests.cli.conftest import Pmstream
 from tests.cli.operated import CODE, PM
 from tests.operate import repartitioned as kit
+from tests.runtime.ordered import give
 from tests.runtime.world import World
 
 REPARTITION = ("topics", "repartition", CODE, PM)
@@ -77,6 +80,39 @@ def test_the_setting_is_held_against_what_is_there(pmstream: Pmstream, world: Wo
     told = "world.counter.inbox.g2 has 5 partitions, the setting inbox_partitions says 3"
     assert told in result.stderr
     assert [row["text"][: len(told)] for row in rows if row["finding"] == "count"] == [told]
+
+
+def test_history_goes_back_over_it(pmstream: Pmstream, world: World) -> None:
+    give(world, Verb.RELEASE, "b")
+    world.start(INSTANCES, "w-0")
+    world.settle()
+    kit.stop(world)
+    before = history(pmstream)
+    assert pmstream(*REPARTITION, "--partitions", "5", "--yes").exit_code == 0
+    assert history(pmstream) == before  # the copy is no moment of its own
+    kit.follow(world)
+    world.manager.healed = True
+    world.start_all()
+    give(world, Verb.RELEASE, "b")
+    world.count("b", [3])
+    world.settle()
+
+    old = pmstream("consume", CODE, "world.counter.inbox")
+    assert (old.exit_code, "Happened" in old.stdout) == (0, True)
+    rows = history(pmstream)
+
+    assert rows[: len(before)] == before
+    told = sorted(row["what"] for row in rows[len(before) :] if row["what"] != "instance")
+    assert told == ["command", "command", "command", "event", "order", "outcome"]
+    world.log.delete_topic("world.counter.inbox")  # type: ignore[attr-defined]
+    assert len(history(pmstream)) == len(rows) - 2
+
+
+def history(pmstream: Pmstream) -> list[dict[str, Any]]:
+    result = pmstream("instances", "history", CODE, PM, "b", "-o", "json")
+    assert result.exit_code == 0, result.output
+    rows: list[dict[str, Any]] = json.loads(result.stdout)
+    return rows
 
 
 def test_a_shadow_that_would_lie_is_refused(pmstream: Pmstream, world: World) -> None:

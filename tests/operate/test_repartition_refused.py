@@ -19,6 +19,7 @@ from tests.operate import repartitioned as kit
 from tests.operate.repartitioned import planned, repartitioned, stop
 from tests.runtime import clocked
 from tests.runtime.clocked import ClockedWorld
+from tests.runtime.kill import kill_at
 from tests.runtime.ordered import give
 from tests.runtime.world import World
 
@@ -151,6 +152,21 @@ def test_a_transaction_that_is_open(world: ClockedWorld, topic: str) -> None:
     assert under_way(world) == [(f"{name}-2", "an open transaction")]
 
 
+def test_a_worker_that_dies_in_mid_transaction(world: ClockedWorld) -> None:
+    world.count("a", [2])
+    world.start(ROUTER, "router-0")
+    world.settle()
+    world.start(INSTANCES, "w-0", kill_at("commit", 1))
+    with pytest.raises(Killed):
+        world.settle()
+    world.crash("w-0")
+    stop(world)
+
+    assert "an open transaction" in {what for _, what in under_way(world)}
+    world.clock.sleep(world.settings.transaction_timeout_ms / 1_000)
+    assert [what for _, what in under_way(world)] == ["1 events are not taken in"]
+
+
 def test_state_and_position_that_disagree(world: ClockedWorld) -> None:
     group = world.names.group(INSTANCES)
     places = [TopicPartition(world.names.inbox, number) for number in range(4)]
@@ -178,7 +194,11 @@ def test_positions_of_instances_may_have_expired(world: ClockedWorld) -> None:
     world.log.forget_positions(world.names.group(INSTANCES))
 
     assert under_way(world) == []
+    world.start(INSTANCES, "late")  # has looked which generation is live, and has not joined yet
     repartitioned(world, 6)
+    with pytest.raises(Busy, match="this generation is closed"):
+        world.settle()
+    world.workers.clear()
     world.start_all()
     world.count("a", [2])
     world.settle()
