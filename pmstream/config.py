@@ -6,7 +6,7 @@ Rule: every fault of every source is told at once, and no fault or repr shows a 
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -31,7 +31,7 @@ from pmstream.config_sources import (
     verbatim,
 )
 from pmstream.errors import ConfigurationError
-from pmstream.properties import forbidden
+from pmstream.properties import MASK, forbidden, is_secret, without_credentials
 
 NOT_SETTINGS = frozenset(
     {
@@ -52,7 +52,6 @@ CONTRADICTIONS = (
     ("commit_deadline_ms", "max_poll_interval_ms", "a commit could outlast its member"),
 )
 
-_SECRET = re.compile(r"password|secret|token|\.key$|\.pem$|oauthbearer\.config|userinfo")
 _OF_A_SERVICE = re.compile(r"PMSTREAM.*_(SERVICE_HOST|SERVICE_PORT\w*|PORT\w*)")
 
 
@@ -189,9 +188,11 @@ class Settings(BaseSettings):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
             if name == "app":  # whose secrets may have any name
-                yield name, dict.fromkeys(value, "***")
+                yield name, dict.fromkeys(value, MASK)
+            elif name == "kafka":
+                yield name, {each: MASK if is_secret(each) else value[each] for each in value}
             else:
-                yield name, _masked(value) if name == "kafka" else value
+                yield name, without_credentials(value) if isinstance(value, str) else value
 
 
 class _AppValues(dict[str, str]):
@@ -202,10 +203,6 @@ class _AppValues(dict[str, str]):
             f"the app asks for a value {name!r} that is not set: set {PREFIX}APP__"
             f"{name.replace('.', '__')}, or {name} under [app] in {DEFAULT_FILE}"
         )
-
-
-def _masked(properties: Mapping[str, str]) -> dict[str, str]:
-    return {name: "***" if _SECRET.search(name) else each for name, each in properties.items()}
 
 
 def _unknown_variables() -> Iterator[str]:
@@ -237,7 +234,8 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         elif field in NESTED:
             yield f"{NESTED[field]} {'.'.join(inner)} cannot be read: {_lower(text)}"
         else:
-            yield f"setting {field} is {each['input']!r}{_origin(field)}: {_lower(text)}"
+            told = without_credentials(repr(each["input"]))
+            yield f"setting {field} is {told}{_origin(field)}: {_lower(text)}"
 
 
 def _origin(field: str) -> str:

@@ -4,7 +4,8 @@ Rule: a property that exactly-once rests on, or that has a setting of its own, i
 through. The names are librdkafka's, aliases included.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 _OFFSETS = "positions are committed inside transactions and nowhere else"
 _IDEMPOTENCE = "transactions need the idempotent producer with every in-sync replica's answer"
@@ -58,6 +59,42 @@ REFUSED: dict[str, str] = {
     "statistics.interval.ms": _INNER,
 }
 """Property name -> the reason, readable after "because"."""
+
+
+MASK = "***"
+
+_SECRET = re.compile(
+    r"password|passphrase|secret|token(?!\.endpoint)|\.key$|\.pem$|oauthbearer\.config|userinfo|jaas"
+)
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+_SHORTEST_SECRET = 3
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a property of that name is never shown."""
+    return _SECRET.search(name.lower()) is not None
+
+
+def secrets_of(properties: Mapping[str, object]) -> list[str]:
+    """The values among these that are never shown, the longest first.
+
+    Those of one or two characters hide nothing, and would take every text apart.
+    """
+    found = {value for name, value in properties.items() if is_secret(name)}
+    texts = [each for each in found if isinstance(each, str) and len(each) >= _SHORTEST_SECRET]
+    return sorted(texts, key=len, reverse=True)
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """A text that may have come from the client, without these."""
+    for each in secrets:
+        text = text.replace(each, MASK)
+    return without_credentials(text)
+
+
+def without_credentials(text: str) -> str:
+    """A text without the `name:password@` of addresses in it."""
+    return _CREDENTIALS.sub(MASK + "@", text) if "@" in text else text
 
 
 def forbidden(properties: Iterable[str]) -> list[str]:

@@ -14,9 +14,10 @@ from msgspec import Struct
 from pmstream.core import failure
 from pmstream.core.durations import milliseconds
 from pmstream.core.failure import LEGAL, FailureContext, Halt, Kind
+from pmstream.core.masking import masked
 from pmstream.core.messages import Metadata
 from pmstream.core.process import Callbacks
-from pmstream.errors import EventTimeout, ProcessError, TimeUp
+from pmstream.errors import CommandRejected, EventTimeout, ProcessError, TimeUp
 
 MAX_TEXT = 2_000
 """So many characters of an error's text are kept."""
@@ -51,7 +52,9 @@ def ask(
     """Calls `error` and judges what it says; `failure.Stop` and illegal answers are a Halt."""
 
     def halt(why: str) -> Halt:
-        return Halt(f"{_place(callbacks.name, context.metadata, context.last_event)}: {why}")
+        place = _place(callbacks.name, context.metadata, context.last_event)
+        told = masked(why, about(error, failed, context), context.metadata.process_uuid)
+        return Halt(f"{place}: {why}", "" if told == why else f"{place}: {told}")
 
     try:
         answer = callbacks.error(error, failed, context)
@@ -69,6 +72,13 @@ def ask(
         return _TAKEN_APART[type(answer)](answer, error, max_context_bytes)
     except Exception as fault:  # noqa: BLE001 - the author's iterable or mapping
         return halt(f"{describe(error)}; error() answered an illegal {name}: {describe(fault)}")
+
+
+def about(error: Exception, failed: object, context: FailureContext) -> Iterator[object]:
+    """What a failure is about: its values stay out of logs and traces."""
+    yield from (failed, context.last_event, context.state, *context.pending_commands)
+    if isinstance(error, CommandRejected):
+        yield error.reason
 
 
 def commands_of(answer: object) -> list[Any]:

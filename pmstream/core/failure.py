@@ -113,9 +113,21 @@ Answer = Retry | Skip | SkipContinuePending | SkipDiscardPending | ContinueWith 
 
 
 class Halt(Struct, frozen=True):
-    """The process manager is to stop: what the worker says as it ends."""
+    """The process manager is to stop.
+
+    Attributes:
+        reason: why.
+        shown: the same for logs and traces, without the values of messages and states; "" is as
+            it stands.
+    """
 
     reason: str
+    shown: str = ""
+
+    @property
+    def told(self) -> str:
+        """What the worker says as it ends."""
+        return self.shown or self.reason
 
 
 class Kind(StrEnum):

@@ -10,6 +10,9 @@ from msgspec.structs import replace
 Headers = tuple[tuple[str, bytes | None], ...]
 """Headers of a record, in order; a name may stand more than once."""
 
+MOST_HEADERS = 1_000
+"""Of a record: in memory each costs fifty times the bytes that it has in the log."""
+
 RESERVED_PREFIX = "pm-"
 """Header names that begin so belong to pmstream and are never taken from, or given to, others."""
 

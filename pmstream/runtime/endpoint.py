@@ -4,8 +4,10 @@ Rule: whoever asks, however slowly, holds up neither the supervisor nor the next
 """
 
 import errno
+import io
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
@@ -24,7 +26,10 @@ MOST_REQUESTS = 16
 """Answered at the same time; who comes above that is sent away."""
 
 REQUEST_SECONDS = 10.0
-"""How long a client may keep silent."""
+"""How long a client may take to ask, however it spreads its bytes; and again to take the answer."""
+
+MOST_REQUEST_BYTES = 16_384
+"""Request line and headers together; what is longer is cut off without an answer."""
 
 _CLOSED_WITHIN = 0.1
 
@@ -111,8 +116,37 @@ def _worker(view: View) -> dict[str, Any]:
     }
 
 
+class _Asked(io.RawIOBase):
+    """What a client sends: so many bytes, within so long, else an OSError."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__()
+        self._connection, self._room = connection, MOST_REQUEST_BYTES
+        self._until = time.monotonic() + REQUEST_SECONDS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._until - time.monotonic()
+        if not self._room or left <= 0:
+            raise TimeoutError("asked for too long")
+        self._connection.settimeout(left)
+        with memoryview(buffer)[: self._room] as room:
+            count = self._connection.recv_into(room)
+        self._connection.settimeout(REQUEST_SECONDS)
+        self._room -= count
+        return count
+
+
 class _Handler(WSGIRequestHandler):
     timeout = REQUEST_SECONDS
+
+    def setup(self) -> None:
+        """Reads within limits."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Asked(self.connection))
 
     def log_message(self, format: str, *args: Any) -> None:
         """A probe every second is worth no line."""

@@ -61,7 +61,7 @@ class InstancesStage:
     @property
     def halt(self) -> str:
         """The first partition's reason to stop the process manager."""
-        return next((each.halt.reason for each in self.partitions if each.halt is not None), "")
+        return next((each.halt.told for each in self.partitions if each.halt is not None), "")
 
     @property
     def partitions(self) -> list[Partition]:

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from pmstream.app import Names
 from pmstream.core import engine
-from pmstream.core.messages import Metadata, metadata_at
+from pmstream.core.masking import masked_words
+from pmstream.core.messages import MOST_HEADERS, Metadata, metadata_at
 from pmstream.core.process import Callbacks
 from pmstream.errors import Undecodable
 from pmstream.runtime.codec import Codec, Undeclared, UnknownSchema
@@ -24,6 +25,10 @@ BREAKER_RUN = 100
 
 BREAKER_WINDOW, BREAKER_SHARE = 1_000, 0.05
 """So does this share of the last so many records."""
+
+
+MAX_REASON = 2_000
+"""Characters of why a record is a dead letter: a decoder may repeat all that it cannot read."""
 
 
 class Counted(Protocol):
@@ -78,7 +83,7 @@ class Intake:
         if record.value is None:
             return None
         try:
-            event = self._rules.codec.decode(record.topic, record.value, record.headers)
+            event = self._decoded(record, record.value)
         except UnknownSchema as error:
             if self._rules.unknown_schema == "ignore":
                 return None
@@ -102,18 +107,25 @@ class Intake:
             return self._dead_letter(record, routing.failure.reason, now)
         return None
 
+    def _decoded(self, record: Record, value: bytes) -> Any:
+        if len(record.headers) > MOST_HEADERS:
+            raise Undecodable(f"a record of {record.topic} has more than {MOST_HEADERS} headers")
+        return self._rules.codec.decode(record.topic, value, record.headers)
+
     def _undecodable(
         self, record: Record, counted: Counted, error: Undecodable, now: int
     ) -> Out | engine.Halt:
         run, window = counted.run + 1, self._window
         share = (sum(window) + 1) / BREAKER_WINDOW if len(window) == BREAKER_WINDOW else 0.0
+        head, colon, reason = str(error).partition(": ")
+        told = f"{head}{colon}{masked_words(reason, record.value or b'')}"
         if self._rules.undecodable == "stop":
-            return engine.Halt(f"{where(record)} cannot be decoded: {error}")
+            return engine.Halt(f"{where(record)} cannot be decoded: {told}")
         if run >= BREAKER_RUN:
-            return engine.Halt(f"{run} records in a row cannot be decoded, the last: {error}")
+            return engine.Halt(f"{run} records in a row cannot be decoded, the last: {told}")
         if share >= BREAKER_SHARE:
             return engine.Halt(
-                f"{share:.0%} of the last {BREAKER_WINDOW} records cannot be decoded: {error}"
+                f"{share:.0%} of the last {BREAKER_WINDOW} records cannot be decoded: {told}"
             )
         window.append(True)
         counted.run = run
@@ -128,7 +140,7 @@ def dead_letter(topic: str, record: Record, reason: str, now: int) -> Out:
     place = f"{record.topic}-{record.partition}-{record.offset}"
     headers = (
         ("pm-source", place.encode()),
-        ("pm-error", reason.encode()),
+        ("pm-error", reason[:MAX_REASON].encode(errors="backslashreplace")),
         ("pm-time", str(now).encode()),
         *own_headers(record.headers),
     )

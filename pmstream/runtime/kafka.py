@@ -10,7 +10,7 @@ import confluent_kafka as ck
 from confluent_kafka import KafkaException
 
 from pmstream.errors import ConfigurationError
-from pmstream.properties import forbidden
+from pmstream.properties import forbidden, secrets_of, without_secrets
 from pmstream.runtime.kafka_admin import KafkaAdmin
 from pmstream.runtime.kafka_consumer import KafkaConsumer
 from pmstream.runtime.kafka_errors import (
@@ -109,6 +109,7 @@ class KafkaLog(KafkaAdmin):
             super().__init__({**_SHARED, **self._properties, **self._fixed}, bootstrap_servers)
         except KafkaException as raised:
             said = explained(reason(raised), self._properties)
+            said = without_secrets(said, secrets_of(self._properties))
             raise ConfigurationError(f"Kafka client: {said}") from raised
 
     def consumer(self, group: str, member: str | None = None) -> KafkaConsumer:

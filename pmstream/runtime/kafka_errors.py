@@ -10,6 +10,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
+from pmstream.properties import secrets_of, without_secrets
 from pmstream.runtime.log import Fault, FaultKind, TopicPartition
 from pmstream.runtime.log_errors import (
     Again,
@@ -198,6 +199,11 @@ class Noise:
 
     def __init__(self) -> None:
         self.last = self._failed = ""
+        self._secrets: list[str] = []
+
+    def hide(self, settings: Mapping[str, Any]) -> None:
+        """Secrets among these stand in no line, whatever the library writes."""
+        self._secrets = secrets_of(settings)
 
     @property
     def heard(self) -> str:
@@ -206,18 +212,21 @@ class Noise:
 
     def log(self, level: int, text: str, *values: object) -> None:
         """What confluent_kafka calls for each log line of the library."""
-        logger.debug(text, *values)
-        found = _FAILED.match(text % values if values else text)
+        line = without_secrets(text % values if values else text, self._secrets)
+        logger.debug("%s", line)
+        found = _FAILED.match(line)
         if found is not None:
             self._failed = found[1]
 
     def error(self, error: KafkaError) -> None:
         """What confluent_kafka calls for errors that belong to no call."""
+        said = without_secrets(error.str(), self._secrets)
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - says not why
-            self.last = error.str()
-        logger.debug("%s: %s", error.name(), error.str())
+            self.last = said
+        logger.debug("%s: %s", error.name(), said)
 
 
 def client_settings(shared: Mapping[str, Any], noise: Noise) -> dict[str, Any]:
     """Completes the settings of one client: its noise goes to logging, not to stderr."""
+    noise.hide(shared)
     return {**shared, "logger": noise, "error_cb": noise.error}

@@ -9,6 +9,7 @@ from typing import Any
 import confluent_kafka as ck
 import msgspec
 
+from pmstream.core.messages import MOST_HEADERS
 from pmstream.runtime.kafka_errors import logger
 from pmstream.runtime.log import Record, TopicPartition
 from pmstream.runtime.log_errors import Refused
@@ -28,7 +29,8 @@ def translate(messages: list[Any], records: list[Record], on_error: OnError) -> 
     """Appends the records among these messages; hands messages that are errors to `on_error`.
 
     A record with a header whose name is not UTF-8 comes without headers: the binding cannot
-    decode them, and raising would stop at that record for ever.
+    decode them, and raising would stop at that record for ever. One with too many comes with one
+    more than there may be, so that it shows.
     """
     append, headers_of = records.append, _headers_of
     for m in messages:
@@ -47,7 +49,7 @@ def translate(messages: list[Any], records: list[Record], on_error: OnError) -> 
                 m.timestamp()[1],
                 m.key(),
                 m.value(),
-                tuple(headers) if headers else (),
+                tuple(headers[: MOST_HEADERS + 1]) if headers else (),
             )
         )
 

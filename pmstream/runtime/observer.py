@@ -4,13 +4,15 @@ Rule: without a listener nothing is wrapped and nothing is paid; a listener can 
 """
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pmstream.core.answering import describe, materialized
+from pmstream.core.answering import materialized
 from pmstream.core.failure import FailureContext, Stage
 from pmstream.core.messages import Metadata
 from pmstream.core.process import Callbacks
@@ -116,7 +118,13 @@ class Observer:
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the author's code
                 if number not in self._complained:
                     self._complained.add(number)
-                    self._told(f"a listener raises {describe(error)}; told once, work goes on")
+                    self._told(f"a listener raises {_raised(error)}; told once, work goes on")
+
+
+def _raised(error: BaseException) -> str:
+    """What and where; not its text, which may hold what the listener was told."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _about(event: Any, metadata: Metadata) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class RouterStage(SourceStage):
         if traced is not None:
             record = traced.end(record, found)
         if isinstance(found, engine.Halt):
-            self.halt = found.reason
+            self.halt = found.told
             return False
         if found is None or record.value is None:
             self.ignored += 1

@@ -30,7 +30,7 @@ class Route:
             self._trail.forget(self._where, self._mark)  # it concerns nobody
             return record
         if isinstance(found, Halt):
-            span.fail("Halt", found.reason)
+            span.fail("Halt", found.told)
             self._trail.drop(self._where, self._mark)
             return record
         outcome = "dead letter" if isinstance(found, Out) else "routed"

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from pmstream.app import Names
 from pmstream.core import engine
-from pmstream.core.answering import materialized, text
+from pmstream.core.answering import about, materialized, text
 from pmstream.core.engine import Arrived, Coder, Input, Outcome, Step
 from pmstream.core.failure import FailureContext
 from pmstream.core.instance import Instance, Wait
+from pmstream.core.masking import masked
 from pmstream.core.messages import Emitted, Metadata
 from pmstream.core.process import Callbacks
 from pmstream.runtime.log import TopicPartition
@@ -50,6 +51,7 @@ class Traced:
         self._where, self._uuid = TopicPartition("", 0), ""
         self._span: Span
         self._error: Exception | None = None
+        self._text = ""
 
     def of(self, where: TopicPartition) -> Advance:
         """`engine.step`, traced, for the inputs of one partition."""
@@ -107,7 +109,7 @@ class Traced:
         span, error = self._span, self._error
         span.set(Attribute.OUTCOME, str(step.outcome))
         if error is not None and step.outcome in FAILED:
-            span.fail(type(error).__name__, text(error))
+            span.fail(type(error).__name__, self._text)
         span.end()
 
     # What goes out
@@ -155,7 +157,8 @@ class Traced:
                 answer = callback(state, event, metadata)
                 return materialized(answer) if name == "handle" else answer
             except BaseException as error:
-                span.fail(type(error).__name__, text(error))
+                told = masked(text(error), (state, event), self._uuid)
+                span.fail(type(error).__name__, told)
                 raise
             finally:
                 span.end()
@@ -166,6 +169,7 @@ class Traced:
         def asked(error: Exception, failed: Any, context: FailureContext) -> object:
             answer = "raised"
             self._error = error
+            self._text = masked(text(error), about(error, failed, context), self._uuid)
             try:
                 found = callback(error, failed, context)
                 answer = type(found).__name__

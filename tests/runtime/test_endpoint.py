@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 from pmstream import metrics
 from pmstream.errors import ConfigurationError
 from pmstream.metrics import Kind
-from pmstream.runtime.endpoint import MOST_REQUESTS, Endpoint
+from pmstream.runtime import endpoint as module
+from pmstream.runtime.endpoint import MOST_REQUEST_BYTES, MOST_REQUESTS, Endpoint
 from pmstream.runtime.exposition import Exposition
 from pmstream.runtime.health import Health
 from pmstream.runtime.vitals import Condition
@@ -172,6 +174,51 @@ def test_above_the_limit_a_client_is_sent_away(endpoint: Endpoint) -> None:
         ask(endpoint, "/livez")
     for each in silent:
         each.close()
+
+
+def test_a_client_that_asks_byte_by_byte_is_cut_off(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never silent for long, and never ready."""
+    monkeypatch.setattr(module, "REQUEST_SECONDS", 0.5)
+    with socket.create_connection(("127.0.0.1", endpoint.port)) as slow:
+        slow.settimeout(0.02)
+        slow.sendall(b"GET /livez HTTP/1.1\r\nX: ")
+
+        while not _is_over(slow):
+            pass
+
+    assert ask(endpoint, "/livez")[0].status == 200
+
+
+def _is_over(client: socket.socket) -> bool:
+    try:
+        client.sendall(b"x")
+        return client.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"x" * MOST_REQUEST_BYTES,
+        b"GET /livez HTTP/1.1\r\nX: " + b"x" * MOST_REQUEST_BYTES,
+        b"GET /livez HTTP/1.1\r\n" + b"X: y\r\n" * MOST_REQUEST_BYTES,
+        b"\xff\x00" * MOST_REQUEST_BYTES,
+    ],
+    ids=["line", "header", "headers", "noise"],
+)
+def test_a_request_that_is_too_long_is_cut_off(endpoint: Endpoint, head: bytes) -> None:
+    client = socket.create_connection(("127.0.0.1", endpoint.port), 60)
+    with client, suppress(ConnectionError):
+        client.sendall(head)
+        answer = client.recv(99)
+        assert not answer or b" 431 " in answer
+
+    assert ask(endpoint, "/livez")[0].status == 200
 
 
 def test_a_client_that_goes_away_in_the_middle_is_no_trouble(endpoint: Endpoint) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pmstream.operate.doctor.case import Case
 from pmstream.operate.doctor.dial import refusal
 from pmstream.operate.doctor.finding import Finding, failure, warning
+from pmstream.properties import without_credentials
 from pmstream.runtime import exporter
 
 NO_EXPORTER = failure(
@@ -32,7 +33,7 @@ def can_be_sent(case: Case) -> Iterator[Finding]:
     url = exporter.address(case.settings)
     why = _dial(url)
     if why:
-        yield COLLECTOR_SILENT.found(url, why)
+        yield COLLECTOR_SILENT.found(without_credentials(url), why)
 
 
 def _dial(url: str) -> str:
