@@ -22,6 +22,9 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _WARNING = re.compile(r"Warning: (.+)\n\W*\[ (\S+) \]")
 _DECISIONS = "adr/README.md"
 _LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
+_FOREIGN = {"mermaid", "glightbox", "pyodide"}
+"""Classes of elements for which the theme would load scripts from elsewhere."""
+
 _UNLOADED_LINKS = {"canonical", "next", "prev", "alternate"}
 
 
@@ -38,6 +41,8 @@ class Page(HTMLParser):
         self.anchors.update(given[name] for name in ("id", "name") if name in given)
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
+        for kind in _FOREIGN & set(given.get("class", "").split()):
+            self.loads.append(f"a script from elsewhere, for {kind}")
         loaded = given.get(_LOADED.get(tag, ""))
         if loaded and given.get("rel") not in _UNLOADED_LINKS:
             self.loads.append(loaded)
