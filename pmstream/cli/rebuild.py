@@ -13,7 +13,7 @@ from pmstream.cli.loading import clock
 from pmstream.cli.output import Output, print_json, show
 from pmstream.errors import ConfigurationError
 from pmstream.operate import generations, rebuild
-from pmstream.operate.rebuild import Job, Plan, Rebuilt
+from pmstream.operate.job import Job, Plan, Rebuilt
 from pmstream.runtime.generations import read_state
 from pmstream.runtime.log import Log
 

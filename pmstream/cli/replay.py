@@ -19,7 +19,7 @@ from pmstream.config import Settings
 from pmstream.core.starting import CURRENT, ORIGIN, StartFrom
 from pmstream.errors import ConfigurationError
 from pmstream.operate import starts
-from pmstream.operate.rebuild import Job
+from pmstream.operate.job import Job
 from pmstream.operate.shadow import Compared, compare
 from pmstream.runtime.log import Committed, Log, TopicPartition
 

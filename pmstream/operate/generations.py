@@ -79,6 +79,7 @@ def begin(  # noqa: PLR0913 - what it is of, and what it is to be
     own_feeds: bool,
     settings: Settings,
     clock: Clock,
+    detail: str = "",
 ) -> Making:
     """From now on workers wait. One that was begun by the same command is answered as it is.
 
@@ -91,6 +92,7 @@ def begin(  # noqa: PLR0913 - what it is of, and what it is to be
         own_feeds: whether it gets replies and orders of its own.
         settings: copies of the topic that tells of generations.
         clock: time.
+        detail: see `Change`.
 
     Raises:
         Busy: workers run, or another change is under way.
@@ -100,7 +102,7 @@ def begin(  # noqa: PLR0913 - what it is of, and what it is to be
     state = read_state(log, app.name, process_manager)
     _make_topic(log, Names(app.name, process_manager), settings, clock)
     change = state.change
-    if change is not None and (change.what, change.partitions) != (what, partitions):
+    if change is not None and _asked(change) != (what, partitions, detail):
         raise Busy(unfinished(process_manager, change))
     if change is None:
         check_members(log, app, state.names(app.name, process_manager))
@@ -111,6 +113,7 @@ def begin(  # noqa: PLR0913 - what it is of, and what it is to be
             feeds=number if own_feeds else state.feeds,
             partitions=partitions,
             time=clock.now(),
+            detail=detail,
         )
         made = change
         state = _update(log, app, process_manager, lambda found: _begun(found, made))
@@ -237,6 +240,10 @@ def _making(app: App, process_manager: str, state: State, change: Change) -> Mak
     return Making(
         app, change, old, Names(app.name, process_manager, change.generation, change.feeds)
     )
+
+
+def _asked(change: Change) -> tuple[str, int, str]:
+    return change.what, change.partitions, change.detail
 
 
 def _begun(found: State, change: Change) -> State:

@@ -7,14 +7,11 @@ marked, the inbox and the changelog of the new generation tell how far they are.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from msgspec import Struct
-
 from pmstream.app import App, Names
-from pmstream.config import Settings
-from pmstream.core.starting import StartFrom
 from pmstream.errors import Busy, ConfigurationError
 from pmstream.operate import generations
 from pmstream.operate.generations import Making, Positions
+from pmstream.operate.job import Job, Plan, Rebuilt
 from pmstream.operate.refolding import Refolding
 from pmstream.operate.rerouting import Accept, Done, Rerouting
 from pmstream.operate.rerun import History
@@ -35,74 +32,6 @@ Positioned = Mapping[str, Positions]
 """Group to its positions."""
 
 
-class Job(Struct, frozen=True):
-    """A rebuild that is asked for.
-
-    Attributes:
-        app: with the process manager, by today's code.
-        process_manager: its name.
-        start_from: where its history begins; None: where the process manager itself says.
-        settings: limits.
-    """
-
-    app: App
-    process_manager: str
-    start_from: StartFrom | None
-    settings: Settings
-
-    @property
-    def begins(self) -> StartFrom:
-        """Where history begins."""
-        own = self.app.manager(self.process_manager).start_from
-        return own if self.start_from is None else self.start_from
-
-
-class Plan(Struct, frozen=True):
-    """What a rebuild would do.
-
-    Attributes:
-        old, new: names of the generations.
-        partitions: of both.
-        sources: source partitions, and what of them is read.
-        inputs: how many offsets of orders and replies are read beside them.
-        instances: how many there are now.
-        resumed: whether it was begun before.
-        faults: what forbids it, one sentence each.
-    """
-
-    old: Names
-    new: Names
-    partitions: int
-    sources: History
-    inputs: int
-    instances: int
-    resumed: bool
-    faults: tuple[str, ...]
-
-    @property
-    def events(self) -> int:
-        """How many source offsets are read."""
-        return sum(end - start for start, end in self.sources.values())
-
-
-class Rebuilt(Struct, frozen=True, kw_only=True):
-    """What became of a rebuild.
-
-    Attributes:
-        generation: its number.
-        instances: how many there are.
-        differing: how many of them, or of those before, stand elsewhere.
-        lost: what would be lost or come twice; the generation is live only if that was accepted.
-        is_live: whether it is.
-    """
-
-    generation: int
-    instances: int
-    differing: int
-    lost: tuple[str, ...]
-    is_live: bool
-
-
 def plan(log: Log, job: Job) -> Plan:
     """Looks at everything; changes nothing.
 
@@ -115,6 +44,11 @@ def plan(log: Log, job: Job) -> Plan:
     making = generations.under_way(log, app, name)
     if making is not None and making.change.what != WHAT:
         raise Busy(says_unfinished(name, making.change))
+    if making is not None and making.change.detail != job.detail:
+        raise ConfigurationError(
+            f"the rebuild of {name} that is under way began at {making.change.detail}, not at "
+            f"{job.detail}: say --from as then, or give it up with --abandon"
+        )
     new = making.new if making else generations.next_names(log, app, name, own_feeds=False)
     old = making.old if making else live(log, app.name, name)
     _check_topics(log, app, old)
@@ -198,6 +132,7 @@ def carry_out(
         own_feeds=False,
         settings=job.settings,
         clock=clock,
+        detail=job.detail,
     )
     generations.close(log, making, clock)
     old, new = making.old, making.new

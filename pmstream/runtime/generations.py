@@ -28,6 +28,7 @@ class Change(Struct, frozen=True, kw_only=True):
         generation, feeds: see `Names`, of the one that is to be live.
         partitions: how many it has.
         time: when it began, milliseconds since the epoch.
+        detail: what else the command was told, and must be told again to go on.
     """
 
     what: str
@@ -35,6 +36,7 @@ class Change(Struct, frozen=True, kw_only=True):
     feeds: int
     partitions: int
     time: int
+    detail: str = ""
 
 
 class Kept(Struct, frozen=True, array_like=True):

@@ -12,7 +12,7 @@ from pmstream.core.messages import Routed
 from pmstream.core.orders import Verb
 from pmstream.core.starting import StartFrom
 from pmstream.operate import orders, rebuild
-from pmstream.operate.rebuild import Job, Plan, Rebuilt
+from pmstream.operate.job import Job, Plan, Rebuilt
 from pmstream.runtime.generations import live
 from tests.faults.kit import in_condition
 from tests.runtime.world import World

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pmstream.core.orders import Verb
-from pmstream.errors import Busy
+from pmstream.errors import Busy, ConfigurationError
 from pmstream.operate import generations, rebuild
 from pmstream.operate.shadow import compare
 from pmstream.runtime.clock import VirtualClock
@@ -123,6 +123,8 @@ def test_a_rebuild_that_was_killed_goes_on(world: World, at: int) -> None:
     with pytest.raises(Busy, match="a rebuild makes generation 2"):
         world.start(INSTANCES, "w-0")
     assert look(world).resumed
+    with pytest.raises(ConfigurationError, match=r"began at .origin., not at"):
+        look(world, start_from={world.source: {0: 5}})
 
     assert rebuilt(world).is_live
     assert timeless(world.changelog()) == timeless(before)

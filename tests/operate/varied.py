@@ -12,7 +12,7 @@ from pmstream import App, ProcessManager, failure, routing
 from pmstream.config import Settings
 from pmstream.core.timers import Set, TimerFired
 from pmstream.operate import rebuild
-from pmstream.operate.rebuild import Job
+from pmstream.operate.job import Job
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.kafka import KafkaLog
 from pmstream.runtime.log import TopicPartition
