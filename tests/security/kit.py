@@ -128,6 +128,15 @@ def allow(secured: Secured, world: World, without: tuple[str, str] = ("", "")) -
         group, id = world.names.group(role), world.names.transactional_id(role, "")
         wanted.append((ResourceType.GROUP, group, ResourcePatternType.LITERAL, ("read",)))
         wanted.append((ResourceType.TRANSACTIONAL_ID, id, prefixed, ("write",)))
+    grant(secured, wanted, without)
+
+
+Wanted = tuple[ResourceType, str, ResourcePatternType, tuple[str, ...]]
+"""What kind of thing, its name, how that is meant, and operations."""
+
+
+def grant(secured: Secured, wanted: Sequence[Wanted], without: tuple[str, str] = ("", "")) -> None:
+    """Allows the user all that is wanted, but one operation on one thing."""
     rules = [
         AclBinding(
             kind,
