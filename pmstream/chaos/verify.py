@@ -15,9 +15,9 @@ from pmstream.chaos.messages import Count, Counted, Ended, Spread, Ticked
 from pmstream.chaos.oracle import Expected, Oracle
 from pmstream.chaos.reading import read_topic
 from pmstream.core import engine, process
-from pmstream.core.messages import Routed, metadata_of
+from pmstream.core.messages import Routed
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.inbox import read_inbox
+from pmstream.runtime.inbox import own_headers, read_inbox
 from pmstream.runtime.log import Log, Record
 from pmstream.runtime.store import INSTANCE
 
@@ -93,8 +93,7 @@ def _check_routed(
     callbacks = process.bind(app.manager(NAMES.process_manager))
     wanted: Counter[tuple[str, str]] = Counter()
     for record, event in source:
-        metadata = metadata_of(_as_routed(record), NAMES.process_manager)
-        for uuid in engine.route(callbacks, event, metadata, 0).ids:
+        for uuid in engine.route(callbacks, event, record, own_headers(record.headers), 0).ids:
             wanted[uuid, f"{record.topic}-{record.partition}-{record.offset}"] += 1
     found: Counter[tuple[str, str]] = Counter()
     last: dict[tuple[str, str, int], int] = {}
@@ -107,12 +106,6 @@ def _check_routed(
         last[line] = each.offset
     _compare(verdict, "routed events", wanted, found)
     verdict.misordered += verdict.blame("routed events out of order", disorder)
-
-
-def _as_routed(record: Record) -> Routed:
-    return Routed(
-        "", "", b"", record.topic, record.partition, record.offset, 0, record.timestamp, ()
-    )
 
 
 def _check_commands(

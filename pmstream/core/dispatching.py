@@ -14,9 +14,9 @@ from pmstream.core import failure
 from pmstream.core.after import after_commands, decode, resume_after_commands
 from pmstream.core.answering import Verdict
 from pmstream.core.failure import Halt, Kind, Stage
-from pmstream.core.identity import asked_anew, command_headers, command_id, inherited_headers
+from pmstream.core.identity import asked_anew, commands_of_cause, inherited_headers
 from pmstream.core.instance import Instance, Wait, Work
-from pmstream.core.messages import Emitted, Headers
+from pmstream.core.messages import COMMAND_ID, Emitted, Encoded, Headers
 from pmstream.core.result import Outcome, Result, undone
 from pmstream.core.state import load_state
 from pmstream.core.turn import Failed, Turn
@@ -31,8 +31,33 @@ _REST: dict[type, Callable[[list[Any], int, Verdict], tuple[list[Any], int]]] = 
     failure.ContinueWith: lambda todo, at, verdict: (todo[:at] + verdict.commands, at),
 }
 
-Encoded = list[tuple[Emitted, Any]]
-"""Commands with their ids, and as the author's."""
+
+class Sending(Struct, gc=False):
+    """The commands of one event on their way: encoded, and as the author's.
+
+    Attributes:
+        ids: what their ids begin with.
+        origin: headers that tell where they come from.
+        inherited: the event's own headers.
+        out, commands: those that are encoded, in either form.
+    """
+
+    ids: str
+    origin: Headers
+    inherited: Headers
+    out: list[Emitted] = []
+    commands: list[Any] = []
+
+    def put(self, command: Any, encoded: Encoded, index: int) -> None:
+        """Gives one its id and headers."""
+        id = f"{self.ids}{index}"
+        inherited = self.inherited
+        if encoded.headers:
+            names = {name for name, _ in encoded.headers}
+            inherited = (*encoded.headers, *(each for each in inherited if each[0] not in names))
+        headers = ((COMMAND_ID, id.encode()), *self.origin, *inherited)
+        self.out.append(Emitted(encoded.topic, encoded.key, encoded.value, headers, id))
+        self.commands.append(command)
 
 
 class Reply(Struct, frozen=True):
@@ -54,16 +79,17 @@ def dispatch(turn: Turn, waiting: Instance | None, after: Instance, commands: li
     """
     if not commands:
         return Result(_HANDLED, after)
-    out = _encode(turn, after, commands, first=0)
-    if not isinstance(out, list):
-        return undone(out, waiting)
-    emitted = tuple([command for command, _ in out])
+    sending = _encode(turn, after, commands, first=0)
+    if not isinstance(sending, Sending):
+        return undone(sending, waiting)
+    emitted = tuple(sending.out)
     if emitted and turn.callbacks.confirm_timeout_ms:
         turn.next_subject()
         return _send(turn, after, emitted, 0, ())
-    if not (out and turn.callbacks.has_after_command):
+    if not (emitted and turn.callbacks.has_after_command):
         return Result(_HANDLED, after, emitted)
-    return after_commands(turn, after, out, 0, emitted)
+    sent = list(zip(emitted, sending.commands, strict=True))
+    return after_commands(turn, after, sent, 0, emitted)
 
 
 _HANDLED = Outcome.HANDLED
@@ -71,7 +97,7 @@ _HANDLED = Outcome.HANDLED
 
 def _encode(
     turn: Turn, after: Instance, todo: list[Any], first: int, unsent: tuple[Emitted, ...] = ()
-) -> Encoded | Work | Halt:
+) -> Sending | Work | Halt:
     """Encodes commands; those that fail go the way that `error` says.
 
     Args:
@@ -81,11 +107,12 @@ def _encode(
         first: the index of their ids.
         unsent: what waits instead, when `error` answers that it has to wait.
     """
-    at, out = 0, Encoded()
-    inherited = inherited_headers(turn.cause)
+    at, cause, encode = 0, turn.cause, turn.coder.encode_command
+    ids, origin = commands_of_cause(cause, turn.callbacks.name)
+    sending = Sending(ids, origin, inherited_headers(cause))
     while at < len(todo):
         try:
-            out.append((_emitted(turn, todo[at], first + len(out), inherited), todo[at]))
+            sending.put(todo[at], encode(todo[at]), first + len(sending.out))
             at += 1
         except CommandInvalid as error:
             failed = Failed(
@@ -102,17 +129,7 @@ def _encode(
             if not isinstance(verdict, Verdict):
                 return verdict
             todo, at = _REST[verdict.answer](todo, at, verdict)
-    return out
-
-
-def _emitted(turn: Turn, command: Any, index: int, inherited: Headers) -> Emitted:
-    encoded = turn.coder.encode_command(command)
-    id = command_id(turn.cause, index)
-    if encoded.headers:
-        names = {name for name, _ in encoded.headers}
-        inherited = (*encoded.headers, *(each for each in inherited if each[0] not in names))
-    headers = command_headers(turn.metadata, id, inherited)
-    return Emitted(encoded.topic, encoded.key, encoded.value, headers, id)
+    return sending
 
 
 # Confirm mode
@@ -181,12 +198,11 @@ def replied(turn: Turn, life: Instance, work: Work, reply: Reply | None) -> Resu
         return _send(turn, life, again, work.command, work.sent)
     if verdict.answer is failure.ContinueWith:
         turn.subject = (Stage.DISPATCH, work.command + 1)  # the context goes to the first of them
-        out = _encode(turn, life, verdict.commands, work.command + 1, again)
-        if isinstance(out, Work | Halt):
-            return undone(_as_before(out, work), life)
-        if out:
-            replacements = tuple([each for each, _ in out])
-            return _send(turn, life, replacements, work.command + 1, work.sent)
+        sending = _encode(turn, life, verdict.commands, work.command + 1, again)
+        if isinstance(sending, Work | Halt):
+            return undone(_as_before(sending, work), life)
+        if sending.out:
+            return _send(turn, life, tuple(sending.out), work.command + 1, work.sent)
     rest = work.pending[1:] if verdict.answer in _PENDING_GO_ON else ()
     return _go_on(turn, life, rest, work.command + 1, work.sent)
 

@@ -4,8 +4,6 @@ Rule: pure and total. What the author's code or the input did wrong becomes an a
 exception out of here is a bug of pmstream and stops the worker. One is none: StateNewer.
 """
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from pmstream.core.dispatching import Reply, replied
@@ -15,7 +13,7 @@ from pmstream.core.inputs import Arrived, Due, Input, Step, Take, Waiting
 from pmstream.core.instance import Backlog, Entry, Instance, Status, Wait, Work
 from pmstream.core.interest import DeadLetter, Dropped, Routing, route
 from pmstream.core.lifecycle import DueKind
-from pmstream.core.messages import Cause, Coder, Encoded, Metadata
+from pmstream.core.messages import Cause, Coder, Encoded
 from pmstream.core.obeying import Ordered, Refused, delivered, obey
 from pmstream.core.orders import Order, Verb
 from pmstream.core.process import Callbacks
@@ -67,34 +65,49 @@ def step(
     Raises:
         StateNewer: newer code wrote the instance; nothing may be done with it here.
     """
-    check_version(instance, callbacks)
-    event: Any = None
-    work: Work | None = None
-    metadata: Metadata | None = None
-    cause: Cause
+    if instance is not None and instance.state_version > callbacks.state_version:
+        check_version(instance, callbacks)
     if isinstance(input, Arrived):
-        if instance is not None and must_queue(instance, input.routed):
-            return queue(instance, input.routed, now)
-        cause, event, metadata = input.routed, input.event, input.metadata
-    elif isinstance(input, Waiting):
-        work = input.entry.work
-        cause = work.input
+        return _arrived(callbacks, instance, input, now, coder, max_state_bytes)
+    found: Step | tuple[Cause, Work | None]
+    if isinstance(input, Waiting):
+        found = input.entry.work.input, input.entry.work
+    elif not isinstance(input, Order):
+        found = _called_for(instance, input, now)
+    elif input.verb is Verb.DELIVER:
+        found = _deliver(callbacks, instance, input, now, coder, max_state_bytes)
     else:
-        if isinstance(input, Order):
-            if input.verb is Verb.DELIVER:
-                return _deliver(callbacks, instance, input, now, coder, max_state_bytes)
-            found = _ordered(Ordered(input, callbacks, now, max_state_bytes), instance)
-        else:
-            found = _called_for(instance, input, now)
-        if isinstance(found, Step):
-            return found
-        cause, work = found
+        found = _ordered(Ordered(input, callbacks, now, max_state_bytes), instance)
+    if isinstance(found, Step):
+        return found
+    cause, work = found
     if isinstance(input, Waiting) and input.entry.work.wait is Wait.OPERATOR:
         life = instance if instance is not None and instance.status is not Status.ABSENT else None
         result = Result(Outcome.PARKED, life, work=work)
     else:
-        turn = Turn(callbacks, cause, event, work, now, coder, max_state_bytes, metadata)
-        result = run(turn, instance) if work is None else _resume(turn, instance, input)
+        turn = Turn(callbacks, cause, None, work, now, coder, max_state_bytes)
+        if work is not None:
+            turn.resume(work)
+        result = _resume(turn, instance, input)
+    return _settle(instance, input, result, now)
+
+
+def _arrived(
+    callbacks: Callbacks,
+    instance: Instance | None,
+    input: Arrived,
+    now: int,
+    coder: Coder,
+    max_state_bytes: int,
+) -> Step:
+    """An event's turn has come, or it queues; where nothing waits, nothing else can follow."""
+    is_idle = instance is None or (instance.work is None and not instance.backlog.size)
+    if instance is not None and not is_idle and must_queue(instance, input.routed):
+        return queue(instance, input.routed, now)
+    turn = Turn(callbacks, input.routed, input.event, None, now, coder, max_state_bytes)
+    result = run(turn, instance)
+    if is_idle and result.work is None and result.halt is None:
+        return Step(instance=result.life, outcome=result.outcome, commands=result.commands)
     return _settle(instance, input, result, now)
 
 
@@ -191,8 +204,6 @@ def _settle(instance: Instance | None, input: Input, result: Result, now: int) -
     if result.halt is not None:
         return Step(instance=instance, outcome=Outcome.HALTED, halt=result.halt)
     work, put, taken = result.work, None, None
-    if work is None and isinstance(input, Arrived) and (instance is None or _is_idle(instance)):
-        return Step(instance=result.life, outcome=result.outcome, commands=result.commands)
     backlog = instance.backlog if instance is not None else _EMPTY
     own = isinstance(input, Due | Reply | Order)
     passed = instance.work if instance is not None and not own else None
@@ -214,11 +225,6 @@ def _settle(instance: Instance | None, input: Input, result: Result, now: int) -
         taken=taken,
         take=_take(after),
     )
-
-
-def _is_idle(instance: Instance) -> bool:
-    """Whether nothing waits in or behind it."""
-    return instance.work is None and instance.backlog == _EMPTY
 
 
 _EMPTY = Backlog()

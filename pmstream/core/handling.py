@@ -13,7 +13,7 @@ from pmstream.core.answering import Verdict, as_error, commands_of
 from pmstream.core.dispatching import dispatch, send_again
 from pmstream.core.failure import Kind, Stage
 from pmstream.core.instance import Instance, Status, Timers, Wait, Work
-from pmstream.core.messages import Timed
+from pmstream.core.messages import UNASKED, Timed, ids_of
 from pmstream.core.result import Outcome, Result, ended, undone
 from pmstream.core.routing import ROUTES, Action
 from pmstream.core.state import dump_state, load_state
@@ -136,16 +136,17 @@ def _try_event(turn: Turn, life: Instance | None) -> Handled | Failed:
             before = callbacks.state()
         else:
             before = load_state(life.state, callbacks, life.state_version)
-        answer = callbacks.handle(before, event, turn.metadata)
+        metadata = UNASKED if callbacks.handles_blindly else turn.metadata
+        answer = callbacks.handle(before, event, metadata)
         commands = commands_of(answer) if answer is not None else []
         timers = _NO_TIMERS if life is None else life.timers
         if commands:
             commands, asked = split(commands)
             if asked:
-                id, limit = turn.metadata.correlation_id, callbacks.timers_limit
+                (_, id), limit = ids_of(turn.cause, turn.cause.cause), callbacks.timers_limit
                 timers = changed(timers, asked, turn.now, id, limit)
         stage = _APPLY
-        after = callbacks.apply(before, event, turn.metadata)
+        after = callbacks.apply(before, event, metadata)
         state = dump_state(after, callbacks.state, turn.max_state_bytes)
     except (Exception, TimeUp) as raised:  # noqa: BLE001 - the author's code
         return Failed(

@@ -16,7 +16,7 @@ from pmstream.core.messages import (
     Cause,
     Emitted,
     Headers,
-    Metadata,
+    ids_of,
 )
 
 _OURS = frozenset(
@@ -33,14 +33,6 @@ _OURS = frozenset(
 )
 
 
-def command_id(cause: Cause, index: int) -> str:
-    """`<process uuid>/<cause>/<index>`: the same for every repeat.
-
-    The cause is `<topic>-<partition>-<offset>`, for a timer `<born>/timer-<name>-<n>`.
-    """
-    return f"{cause.process_uuid}/{cause.cause}/{index}"
-
-
 def asked_anew(command: Emitted) -> Emitted:
     """A rejected command as a new question: `~1`, `~2`, … behind the index of its id."""
     head, _, tail = command.id.rpartition("/")
@@ -50,16 +42,24 @@ def asked_anew(command: Emitted) -> Emitted:
     return Emitted(command.topic, command.key, command.value, headers, id)
 
 
-def command_headers(metadata: Metadata, id: str, inherited: Headers) -> Headers:
-    """Headers of a command: its ids first, then the event's own (`inherited_headers`)."""
-    return (
-        (COMMAND_ID, id.encode()),
-        (CORRELATION_ID, metadata.correlation_id.encode()),
-        (CAUSATION_ID, metadata.event_id.encode()),
-        (PROCESS_UUID, metadata.process_uuid.encode()),
-        (PROCESS_MANAGER, metadata.process_manager.encode()),
-        *inherited,
+def commands_of_cause(cause: Cause, process_manager: str) -> tuple[str, Headers]:
+    """What all commands of a cause have in common.
+
+    Returns:
+        What their ids begin with, and the headers behind the command's id. An id is
+        `<process uuid>/<cause>/<index>`, the same for every repeat; the cause is
+        `<topic>-<partition>-<offset>`, for a timer `<born>/timer-<name>-<n>`.
+    """
+    place = cause.cause
+    event_id, correlation_id = ids_of(cause, place)
+    told = event_id.encode()
+    headers = (
+        (CORRELATION_ID, told if correlation_id is event_id else correlation_id.encode()),
+        (CAUSATION_ID, told),
+        (PROCESS_UUID, cause.process_uuid.encode()),
+        (PROCESS_MANAGER, process_manager.encode()),
     )
+    return f"{cause.process_uuid}/{place}/", headers
 
 
 def reply_headers(topic: str, partition: int) -> Headers:

@@ -9,23 +9,21 @@ from pmstream.core.dispatching import Reply
 from pmstream.core.failure import Halt
 from pmstream.core.instance import Entry, Instance
 from pmstream.core.lifecycle import DueKind
-from pmstream.core.messages import Emitted, Metadata, Routed
+from pmstream.core.messages import Emitted, Routed
 from pmstream.core.orders import Order
 from pmstream.core.result import Outcome
 
 
-class Arrived(Struct, frozen=True):
+class Arrived(Struct, frozen=True, gc=False):
     """A routed event was read.
 
     Attributes:
         routed: the event.
         event: its decoded value; None when it is not decoded yet.
-        metadata: what its callbacks are told of it; None when that is not made yet.
     """
 
     routed: Routed
     event: Any = None
-    metadata: Metadata | None = None
 
 
 class Due(Struct, frozen=True):
@@ -53,7 +51,7 @@ class Take(StrEnum):
     CREATING = "creating"
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class Step(Struct, frozen=True, kw_only=True, gc=False):
     """The work of one input.
 
     Attributes:

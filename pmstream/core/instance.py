@@ -1,6 +1,8 @@
 """The durable record of one process.
 
-Rule: one instance is one record; everything else (the due index) is derived from it.
+Rule: one instance is one record; everything else (the due index) is derived from it. What is
+frozen and holds plain data is never part of a cycle: `gc=False` keeps a large cache of instances,
+and the objects of each event, away from the garbage collector.
 """
 
 from enum import StrEnum
@@ -33,7 +35,7 @@ class Status(StrEnum):
     """Ended; a marker keeps late events from beginning it anew (`completed_for`)."""
 
 
-_RUNNING = Status.RUNNING
+_RUNNING, _COMPLETED = Status.RUNNING, Status.COMPLETED
 
 
 class Wait(StrEnum):
@@ -45,7 +47,7 @@ class Wait(StrEnum):
     START = "start"
 
 
-class Work(Struct, frozen=True, array_like=True, kw_only=True):
+class Work(Struct, frozen=True, array_like=True, kw_only=True, gc=False):
     """An input that must end before the next one may begin; also one entry of the backlog.
 
     Attributes:
@@ -99,7 +101,7 @@ class Timer(Struct, frozen=True, array_like=True, gc=False):
     correlation_id: str = ""
 
 
-class Timers(Struct, frozen=True, array_like=True):
+class Timers(Struct, frozen=True, array_like=True, gc=False):
     """An instance's timers by name, and how many it has set in its life."""
 
     pending: dict[str, Timer] = {}
@@ -125,7 +127,7 @@ class Backlog(Struct, frozen=True, array_like=True, gc=False):
     size: int = 0
 
 
-class Instance(Struct, frozen=True, array_like=True, kw_only=True):
+class Instance(Struct, frozen=True, array_like=True, kw_only=True, gc=False):
     """One process.
 
     Attributes:
@@ -169,13 +171,15 @@ def _calls_for_time(instance: Instance) -> bool:
     """Whether `lifecycle.coming` may answer anything; cheaper than asking it."""
     work = instance.work
     waits = instance.backlog.size > 0 if work is None else work.wait is not Wait.OPERATOR
-    return waits or instance.status is Status.COMPLETED or bool(instance.timers.pending)
+    return waits or instance.status is _COMPLETED or bool(instance.timers.pending)
 
 
 def dump_instance(instance: Instance) -> bytes:
     """The record's bytes: format, flags, msgpack array."""
-    flags = HAS_DUE if _calls_for_time(instance) else 0
-    return bytes((FORMAT, flags)) + _encoder.encode(instance)
+    return (_TIMED if _calls_for_time(instance) else _PLAIN) + _encoder.encode(instance)
+
+
+_PLAIN, _TIMED = bytes((FORMAT, 0)), bytes((FORMAT, HAS_DUE))
 
 
 def load_instance(record: bytes) -> Instance:

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from pmstream.core import failure
 from pmstream.core.answering import as_error, ask, describe, stacktrace
 from pmstream.core.failure import FailureContext, Halt, Kind, Stage
-from pmstream.core.messages import Metadata
+from pmstream.core.messages import UNASKED, Headers, Metadata, Placed, metadata_at
 from pmstream.core.process import Callbacks
 from pmstream.core.routing import Route, resolve
 from pmstream.errors import TimeUp
@@ -29,7 +29,7 @@ class DeadLetter(Struct, frozen=True):
     error: str
 
 
-class Routing(Struct, frozen=True):
+class Routing(Struct, frozen=True, gc=False):
     """Where an event goes; nowhere when `route` is None.
 
     Attributes:
@@ -45,18 +45,23 @@ class Routing(Struct, frozen=True):
     failure: Dropped | DeadLetter | Halt | None = None
 
 
-def route(callbacks: Callbacks, event: Any, metadata: Metadata, now: int) -> Routing:
+def route(callbacks: Callbacks, event: Any, place: Placed, headers: Headers, now: int) -> Routing:
     """Asks interested() where an event goes; never raises for what the author's code did.
 
     Args:
         callbacks: of the process manager.
         event: its decoded value.
-        metadata: of the event; without a process UUID.
+        place: where it stands.
+        headers: its own.
         now: milliseconds since the epoch.
     """
+    metadata = UNASKED
+    if not callbacks.routes_blindly:
+        metadata = metadata_at(place, headers, callbacks.name)
     try:
         resolved = resolve(callbacks.interested(event, metadata), callbacks.fan_out_limit)
     except (Exception, TimeUp) as raised:  # noqa: BLE001 - the author's code
+        metadata = metadata_at(place, headers, callbacks.name)
         return _unrouted(callbacks, as_error(raised), event, metadata, now)
     return Routing() if resolved is None else Routing(*resolved)
 

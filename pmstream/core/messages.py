@@ -25,7 +25,7 @@ OUTCOME, ACCEPTED, REJECTED = "outcome", b"accepted", b"rejected"
 """Header of a reply, and its two values."""
 
 
-class Metadata(Struct, frozen=True, kw_only=True):
+class Metadata(Struct, frozen=True, kw_only=True, gc=False):
     """What is known about the event that a callback receives.
 
     For a timer that fires: the event that created the process is its place (topic, partition,
@@ -125,7 +125,7 @@ Cause = Routed | Timed
 """What an instance works on."""
 
 
-class Emitted(Struct, frozen=True, array_like=True):
+class Emitted(Struct, frozen=True, array_like=True, gc=False):
     """One encoded command, ready for its topic.
 
     Attributes:
@@ -141,8 +141,10 @@ class Emitted(Struct, frozen=True, array_like=True):
     headers: Headers
     id: str
 
+    partition: ClassVar[int | None] = None
 
-class Encoded(Struct, frozen=True):
+
+class Encoded(Struct, frozen=True, gc=False):
     """A command's topic and bytes, before it has an id.
 
     Attributes:
@@ -200,16 +202,31 @@ class Placed(Protocol):
         """Its time, milliseconds since the epoch."""
 
 
+def ids_at(cause: str, headers: Headers) -> tuple[str, str]:
+    """An event's id and correlation id: what its headers say, else its place."""
+    if not headers:
+        return cause, cause
+    by_name = dict(headers)
+    event_id = _text(by_name.get(EVENT_ID)) or cause
+    return event_id, _text(by_name.get(CORRELATION_ID)) or event_id
+
+
+def ids_of(cause: Cause, place: str) -> tuple[str, str]:
+    """The event id and correlation id of what an instance works on; `place` is `cause.cause`."""
+    if isinstance(cause, Timed):
+        return f"{cause.process_uuid}/{place}", cause.correlation_id
+    return ids_at(place, cause.headers)
+
+
 def metadata_at(
     event: Placed, headers: Headers, process_manager: str, process_uuid: str = ""
 ) -> Metadata:
     """What is known of an event by its place and its headers, without those of pmstream."""
-    event_id = correlation_id = f"{event.topic}-{event.partition}-{event.offset}"
+    cause = f"{event.topic}-{event.partition}-{event.offset}"
+    event_id, correlation_id = ids_at(cause, headers)
     causation_id, by_name = None, _NO_HEADERS
     if headers:
         by_name = MappingProxyType(dict(headers))
-        event_id = _text(by_name.get(EVENT_ID)) or event_id
-        correlation_id = _text(by_name.get(CORRELATION_ID)) or event_id
         causation_id = _text(by_name.get(CAUSATION_ID))
     return Metadata(
         process_uuid=process_uuid,
@@ -230,11 +247,12 @@ _NO_HEADERS: Mapping[str, bytes | None] = MappingProxyType({})
 
 def _metadata_of_timer(timer: Timed, process_manager: str, attempt: int) -> Metadata:
     topic, partition, offset = timer.born.rsplit("-", 2)
+    event_id, correlation_id = ids_of(timer, timer.cause)
     return Metadata(
         process_uuid=timer.process_uuid,
         process_manager=process_manager,
-        event_id=f"{timer.process_uuid}/{timer.cause}",
-        correlation_id=timer.correlation_id,
+        event_id=event_id,
+        correlation_id=correlation_id,
         causation_id=None,
         topic=topic,
         partition=int(partition),
@@ -243,6 +261,21 @@ def _metadata_of_timer(timer: Timed, process_manager: str, attempt: int) -> Meta
         headers=_NO_HEADERS,
         attempt=attempt,
     )
+
+
+UNASKED = Metadata(
+    process_uuid="",
+    process_manager="",
+    event_id="",
+    correlation_id="",
+    causation_id=None,
+    topic="",
+    partition=0,
+    offset=0,
+    timestamp=0,
+    headers=_NO_HEADERS,
+)
+"""For callbacks that take no Metadata."""
 
 
 def _text(value: bytes | None) -> str | None:

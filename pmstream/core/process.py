@@ -155,8 +155,10 @@ OPTIONS = frozenset(
 class Callbacks(Struct, frozen=True):
     """A process manager's callbacks, each with all its parameters, and its options.
 
-    `has_after_command` spares the call for process managers that do not override it. Times are
-    in milliseconds; `confirm_timeout_ms` is 0 when commands are sent without confirmation.
+    `has_after_command` spares the call for process managers that do not override it;
+    `routes_blindly` and `handles_blindly` say that `interested`, or `handle` and `apply`, take no
+    Metadata, so that none need be made for them. Times are in milliseconds; `confirm_timeout_ms`
+    is 0 when commands are sent without confirmation.
     """
 
     name: str
@@ -174,6 +176,8 @@ class Callbacks(Struct, frozen=True):
     upcasters: Mapping[int, Upcaster]
     confirm_timeout_ms: int
     completed_for_ms: int
+    routes_blindly: bool = False
+    handles_blindly: bool = False
 
 
 def bind(manager: ProcessManager[Any]) -> Callbacks:
@@ -198,6 +202,8 @@ def bind(manager: ProcessManager[Any]) -> Callbacks:
             else 0
         ),
         completed_for_ms=milliseconds(manager.completed_for, "completed_for"),
+        routes_blindly=not takes(manager.interested, 2),
+        handles_blindly=not (_asks(manager, "handle") or _asks(manager, "apply")),
     )
 
 
@@ -208,6 +214,12 @@ def takes(callback: Callable[..., Any], count: int) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _asks(manager: ProcessManager[Any], name: str) -> bool:
+    """Whether a callback is the author's, and takes Metadata."""
+    is_own = getattr(type(manager), name) is not getattr(ProcessManager, name)
+    return is_own and takes(getattr(manager, name), 3)
 
 
 def _uniform(callback: Callable[..., Any], most: int) -> Callable[..., Any]:

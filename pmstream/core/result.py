@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     """An operator's order was not obeyed."""
 
 
-class Result(Struct, frozen=True):
+class Result(Struct, frozen=True, gc=False):
     """What became of an input.
 
     Attributes:

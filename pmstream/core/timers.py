@@ -56,13 +56,15 @@ def fired(name: str, due: int) -> TimerFired:
     return TimerFired(name, _EPOCH + timedelta(milliseconds=due))
 
 
-def split(answer: Iterable[Any]) -> tuple[list[Any], list[Set | Cancel]]:
+def split(answer: list[Any]) -> tuple[list[Any], list[Set | Cancel]]:
     """Parts what handle() answered into commands and timers, each in order."""
-    commands: list[Any] = []
-    timers: list[Set | Cancel] = []
-    for each in answer:
-        (timers if isinstance(each, Set | Cancel) else commands).append(each)
-    return commands, timers
+    timers = [each for each in answer if isinstance(each, _ASKED)]
+    if not timers:
+        return answer, timers
+    return [each for each in answer if not isinstance(each, _ASKED)], timers
+
+
+_ASKED = (Set, Cancel)
 
 
 def changed(

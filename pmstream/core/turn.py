@@ -44,56 +44,43 @@ class Failed(Struct, frozen=True, kw_only=True):
     unsent: tuple[Emitted, ...] = ()
 
 
-class Turn:
-    """The turn of one input: what it works with, and its failures so far."""
+class Turn(Struct, gc=False):
+    """The turn of one input: what it works with, and its failures so far.
 
-    __slots__ = (
-        "attempts",
-        "callbacks",
-        "cause",
-        "coder",
-        "context",
-        "event",
-        "first_failed_at",
-        "max_state_bytes",
-        "metadata",
-        "now",
-        "subject",
-        "tries",
-        "work",
-    )
+    Attributes:
+        told: the event's Metadata, once it is made: not before somebody asks for it.
+        attempt: which try it is, from 1.
+        tries: in this turn.
+        subject: what `attempts` have failed.
+    """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - one call an event: the packing would cost more
-        self,
-        callbacks: Callbacks,
-        cause: Cause,
-        event: Any,
-        work: Work | None,
-        now: int,
-        coder: Coder,
-        max_state_bytes: int,
-        metadata: Metadata | None = None,
-    ) -> None:
-        self.callbacks = callbacks
-        self.cause = cause
-        self.event = event
-        self.work = work
-        self.now = now
-        self.coder = coder
-        self.max_state_bytes = max_state_bytes
-        self.tries = 1
-        self.subject = _EVENT
-        self.attempts = 0
-        self.first_failed_at = 0
-        self.context: dict[str, Any] = {}
-        if work is not None:
-            self.subject = (_SUBJECTS[work.stage], work.command)
-            self.attempts = work.attempts
-            self.first_failed_at = work.first_failed_at
-            self.context = work.context
-        if metadata is None:
-            metadata = metadata_of(cause, callbacks.name, self.attempts + 1)
-        self.metadata = metadata
+    callbacks: Callbacks
+    cause: Cause
+    event: Any
+    work: Work | None
+    now: int
+    coder: Coder
+    max_state_bytes: int
+    told: Metadata | None = None
+    attempt: int = 1
+    tries: int = 1
+    subject: tuple[Stage, int] = (Stage.HANDLE, 0)
+    attempts: int = 0
+    first_failed_at: int = 0
+    context: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def resume(self, work: Work) -> None:
+        """Goes on with what is not finished: its failures so far count."""
+        self.subject = (_SUBJECTS[work.stage], work.command)
+        self.attempts, self.attempt = work.attempts, work.attempts + 1
+        self.first_failed_at, self.context = work.first_failed_at, work.context
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the author's code is told of the event."""
+        if self.told is None:
+            self.told = metadata_of(self.cause, self.callbacks.name, self.attempt)
+        return self.told
 
     def fail(self, failed: Failed) -> Verdict | Work | Halt:
         """Asks `error`; a Verdict says how to go on within this turn, else the turn ends."""
@@ -132,8 +119,8 @@ class Turn:
 
     def count_attempt(self, attempt: int) -> None:
         """Tells the author's code which try the next one is."""
-        if self.metadata.attempt != attempt:
-            self.metadata = msgspec.structs.replace(self.metadata, attempt=attempt)
+        if self.attempt != attempt:
+            self.attempt, self.told = attempt, None
 
     def decode(self) -> Work | None:
         """Reads the event unless it is at hand; the Work is: wait for a worker that can."""
@@ -201,8 +188,6 @@ class Turn:
             not_started=failed.kind is Kind.ROUTE,
         )
 
-
-_EVENT = (Stage.HANDLE, 0)
 
 _TRY_AGAIN = frozenset({failure.Retry, failure.ContinueWith})
 

@@ -13,7 +13,7 @@ from pmstream.errors import Stopped
 from pmstream.operate.reading import read_once
 from pmstream.runtime.changelog import Checkpoint
 from pmstream.runtime.clock import VirtualClock
-from pmstream.runtime.commit import Out
+from pmstream.runtime.commit import Sent as Emission
 from pmstream.runtime.feed import Ends
 from pmstream.runtime.inbox import time_of
 from pmstream.runtime.log import Headers, Log, Record, TopicPartition
@@ -163,7 +163,7 @@ def id_of(headers: Headers) -> str | None:
     return (headers[0][1] or b"").decode(errors="replace")
 
 
-def digest(message: Out | Record) -> int:
+def digest(message: Emission | Record) -> int:
     """A hash of a command's topic, key and value, good for this process."""
     return hash((message.topic, message.key, message.value))
 

@@ -5,7 +5,8 @@ Rule: until the commit is acknowledged it can be thrown away.
 
 from pmstream.core import engine
 from pmstream.core.engine import Halt, Outcome, Step, Take, Waiting
-from pmstream.runtime.commit import Out
+from pmstream.core.instance import Instance
+from pmstream.runtime.commit import Out, Sent
 from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.overlay import Overlay
 from pmstream.runtime.setup import Setup
@@ -43,7 +44,7 @@ class Batch:
     def begin(self) -> None:
         """An empty batch."""
         self.instances.forget()
-        self.out: list[Out] = []
+        self.out: list[Sent] = []
         self.size = 0
         self.halt: Halt | None = None
 
@@ -53,37 +54,50 @@ class Batch:
         Returns:
             The input's own step; None when it must not count, because it halts.
         """
-        drained, first = 0, None
-        while True:
-            step = self._advance(uuid, input, now)
+        return self.advance(uuid, self.instances.get(uuid), input, now)
+
+    def advance(
+        self, uuid: str, instance: Instance | None, input: engine.Input, now: int
+    ) -> Step | None:
+        """As `step`, for who has the instance of this moment at hand."""
+        step = self._advance(instance, input, now)
+        if step.halt is not None:
+            self.halt = step.halt
+            return None
+        self._absorb(uuid, step)
+        if step.take is not None:
+            self._drain(uuid, step.take, now)
+        return step
+
+    def _drain(self, uuid: str, take: Take | None, now: int) -> None:
+        """Runs what waits behind an input; what is left is a due entry: the next batch goes on."""
+        drained = 0
+        while take is not None and (drained < DRAIN_LIMIT or take is not Take.FIRST):
+            entry = self.instances.entry(uuid, take)
+            if entry is None:
+                return
+            step = self._advance(self.instances.get(uuid), Waiting(entry), now)
             if step.halt is not None:
                 self.halt = step.halt
-                return first
-            first = first or step
+                return
             self._absorb(uuid, step)
-            entry = self.instances.entry(uuid, step.take) if step.take is not None else None
-            if entry is None or (drained >= DRAIN_LIMIT and step.take is Take.FIRST):
-                return first  # a backlog that is left is a due entry: the next batch goes on
-            input = Waiting(entry)
-            drained += 1
+            take, drained = step.take, drained + 1
 
-    def _advance(self, uuid: str, input: engine.Input, now: int) -> Step:
+    def _advance(self, instance: Instance | None, input: engine.Input, now: int) -> Step:
         setup = self._setup
         if setup.guard is not None:
             setup.guard.begin()
         return self._advanced(
-            setup.callbacks,
-            self.instances.get(uuid),
-            input,
-            now,
-            setup.coder,
-            setup.max_state_bytes,
+            setup.callbacks, instance, input, now, setup.coder, setup.max_state_bytes
         )
 
     def _absorb(self, uuid: str, step: Step) -> None:
         self.instances.put(uuid, step)
         self.counts[step.outcome] += 1
         for command in step.commands:
-            headers = command.headers + self._reply_headers
-            self.out.append(Out(command.topic, command.key, command.value, headers))
             self.size += len(command.value)
+            if self._reply_headers:
+                headers = command.headers + self._reply_headers
+                self.out.append(Out(command.topic, command.key, command.value, headers))
+            else:
+                self.out.append(command)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from pmstream.core.messages import Emitted
 from pmstream.errors import Stopped
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Committed, Headers, Membership, Producer, TopicPartition
@@ -31,7 +32,7 @@ _CALL_SECONDS = 2.0
 _PAUSE_SECONDS = 0.01
 
 
-class Out(Struct, frozen=True):
+class Out(Struct, frozen=True, gc=False):
     """One record to produce; without `partition` the key decides."""
 
     topic: str
@@ -39,6 +40,10 @@ class Out(Struct, frozen=True):
     value: bytes | None
     headers: Headers = ()
     partition: int | None = None
+
+
+Sent = Out | Emitted
+"""What a batch makes for others."""
 
 
 class Slice(Protocol):
@@ -54,7 +59,7 @@ class Slice(Protocol):
 
     source: TopicPartition
     position: Committed
-    records: Sequence[Out]
+    records: Sequence[Sent]
     sent: int
     commit_record: Out | None
 
@@ -124,8 +129,9 @@ def commit(
 
 
 def _produce(each: Slice, producer: Producer, written: dict[TopicPartition, int]) -> None:
+    produce = producer.produce
     for out in each.records:
-        producer.produce(out.topic, out.value, out.key, out.headers, out.partition)
+        produce(out.topic, out.value, out.key, out.headers, out.partition)
     last = each.commit_record
     if last is not None:
         source = each.source
@@ -133,7 +139,7 @@ def _produce(each: Slice, producer: Producer, written: dict[TopicPartition, int]
         def delivered(offset: int) -> None:
             written[source] = offset
 
-        producer.produce(last.topic, last.value, last.key, (), last.partition, delivered)
+        produce(last.topic, last.value, last.key, (), last.partition, delivered)
 
 
 def _abort(producer: Producer, clock: Clock, until: float, why: LogError) -> None:

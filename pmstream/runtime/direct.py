@@ -7,13 +7,10 @@ that does not stops it, because from there on one process may be in two partitio
 from collections.abc import Callable
 from functools import cache
 
-from msgspec.structs import replace
-
 from pmstream.core.engine import Arrived, Halt
 from pmstream.core.messages import Routed
-from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Out
-from pmstream.runtime.inbox import own_headers, where
+from pmstream.runtime.inbox import where
 from pmstream.runtime.intake import Accepted, Counted, Intake
 from pmstream.runtime.log import Record
 from pmstream.runtime.murmur2 import murmur2_partition
@@ -24,16 +21,14 @@ Found = Arrived | Out | Halt | None
 _SHOWN_BYTES = 80
 
 
-def direct_reader(
-    intake: Intake, partitions: int, clock: Clock
-) -> Callable[[Record, int, Counted], Found]:
+def direct_reader(intake: Intake, partitions: int) -> Callable[[Record, int, Counted, int], Found]:
     """How an instances worker reads a source topic."""
 
-    def read(record: Record, number: int, counted: Counted) -> Found:
+    def read(record: Record, number: int, counted: Counted, now: int) -> Found:
         key = record.key
         if key is None or murmur2_partition(key, partitions) != number:
             return _misplaced(record, partitions)
-        found = intake.take(record, counted, clock.now())
+        found = intake.take(record, counted, now)
         if not isinstance(found, Accepted):
             return found
         routing, value = found.routing, record.value
@@ -51,12 +46,12 @@ def direct_reader(
             offset=record.offset,
             index=0,
             timestamp=record.timestamp,
-            headers=own_headers(record.headers),
+            headers=found.headers,
             hold=routing.hold,
         )
         # What interested() could have changed is decoded anew, as in a retry.
         event = found.event if _is_frozen(found.event.__class__) else None
-        return Arrived(routed, event, replace(found.metadata, process_uuid=uuid))
+        return Arrived(routed, event)
 
     return read
 

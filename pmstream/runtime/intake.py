@@ -11,7 +11,7 @@ from msgspec import Struct
 from pmstream.app import Names
 from pmstream.core import engine
 from pmstream.core.masking import masked_words
-from pmstream.core.messages import MOST_HEADERS, Metadata, metadata_at
+from pmstream.core.messages import MOST_HEADERS, Headers
 from pmstream.core.process import Callbacks
 from pmstream.errors import Undecodable
 from pmstream.runtime.codec import Codec, Undeclared, UnknownSchema
@@ -56,12 +56,12 @@ class Rules(Struct, frozen=True, kw_only=True):
     unknown_schema: str
 
 
-class Accepted(Struct, frozen=True):
-    """A record that goes somewhere: where, its event, and what is known of that."""
+class Accepted(Struct, frozen=True, gc=False):
+    """A record that goes somewhere: where, its event, and the headers that go on."""
 
     routing: engine.Routing
     event: Any
-    metadata: Metadata
+    headers: Headers
 
 
 class Intake:
@@ -83,7 +83,9 @@ class Intake:
         if record.value is None:
             return None
         try:
-            event = self._decoded(record, record.value)
+            if len(record.headers) > MOST_HEADERS:
+                raise _too_many_headers(record)
+            event = self._rules.codec.decode(record.topic, record.value, record.headers)
         except UnknownSchema as error:
             if self._rules.unknown_schema == "ignore":
                 return None
@@ -97,20 +99,15 @@ class Intake:
         rules = self._rules
         if rules.guard is not None:
             rules.guard.begin()
-        metadata = metadata_at(record, own_headers(record.headers), rules.callbacks.name)
-        routing = engine.route(rules.callbacks, event, metadata, now)
+        headers = own_headers(record.headers) if record.headers else ()
+        routing = engine.route(rules.callbacks, event, record, headers, now)
         if routing.route is not None:
-            return Accepted(routing, event, metadata)
+            return Accepted(routing, event, headers)
         if isinstance(routing.failure, engine.Halt):
             return routing.failure
         if isinstance(routing.failure, engine.DeadLetter):
             return self._dead_letter(record, routing.failure.reason, now)
         return None
-
-    def _decoded(self, record: Record, value: bytes) -> Any:
-        if len(record.headers) > MOST_HEADERS:
-            raise Undecodable(f"a record of {record.topic} has more than {MOST_HEADERS} headers")
-        return self._rules.codec.decode(record.topic, value, record.headers)
 
     def _undecodable(
         self, record: Record, counted: Counted, error: Undecodable, now: int
@@ -133,6 +130,10 @@ class Intake:
 
     def _dead_letter(self, record: Record, reason: str, now: int) -> Out:
         return dead_letter(self._rules.names.dead_letters, record, reason, now)
+
+
+def _too_many_headers(record: Record) -> Undecodable:
+    return Undecodable(f"a record of {record.topic} has more than {MOST_HEADERS} headers")
 
 
 def dead_letter(topic: str, record: Record, reason: str, now: int) -> Out:

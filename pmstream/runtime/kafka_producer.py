@@ -63,14 +63,14 @@ class KafkaProducer:
     ) -> None:
         """Hands over one record. Raises MustAbort when it was not taken."""
         try:
-            self._client.produce(
-                topic,
-                value,
-                key,
-                -1 if partition is None else partition,
-                on_delivery=None if delivered is None else _on_delivery(delivered),
-                headers=list(headers) if headers else None,
-            )
+            where = -1 if partition is None else partition
+            if delivered is not None:
+                told, own = _on_delivery(delivered), list(headers) or None
+                self._client.produce(topic, value, key, where, on_delivery=told, headers=own)
+            elif headers:
+                self._client.produce(topic, value, key, where, headers=list(headers))
+            else:
+                self._client.produce(topic, value, key, where)
         except LogError:
             raise
         except Exception as raised:

@@ -53,6 +53,7 @@ class Observer:
             callbacks,
             handle=self._handle(callbacks.handle),
             apply=self._apply(callbacks.apply),
+            handles_blindly=False,
             error=self._error(callbacks.error),
         )
 

@@ -69,14 +69,6 @@ class Overlay:
         record = self._store.get(instance_key(uuid))
         return load_instance(record) if record is not None else None
 
-    def waiting(self, uuid: str, route: str) -> int:
-        """How long the backlog is that an input of that route would wait behind."""
-        instance = self.get(uuid)
-        if instance is None or not instance.backlog.size:
-            return 0
-        passes = instance.work is not None and instance.work.not_started and route in CREATING
-        return 0 if passes else instance.backlog.size
-
     def put(self, uuid: str, step: Step) -> None:
         """Takes over what a step made of an instance and its backlog."""
         self._instances[uuid] = step.instance
@@ -116,14 +108,19 @@ class Overlay:
 
     def publish(self, changes: dict[bytes, bytes | None], now: int) -> None:
         """The batch is committed: the overlay becomes cache; the oldest leave when it is full."""
-        for uuid, instance in self._instances.items():
-            gone = self._cache.pop(uuid, None)
-            self._cached_bytes -= gone[1] if gone is not None else 0
-            record = changes[instance_key(uuid)]
+        cache, total = self._cache, self._cached_bytes
+        # `changes` begins with the instances, in this order.
+        for (uuid, instance), record in zip(
+            self._instances.items(), changes.values(), strict=False
+        ):
+            gone = cache.pop(uuid, None)
+            if gone is not None:
+                total -= gone[1]
             if instance is not None and record is not None:
                 size = 3 * len(record) + _BYTES_PER_INSTANCE
-                self._cache[uuid] = (instance, size, now)
-                self._cached_bytes += size
+                cache[uuid] = (instance, size, now)
+                total += size
+        self._cached_bytes = total
         self._fit()
         self.forget()
 

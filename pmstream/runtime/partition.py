@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pmstream.core.engine import Arrived, Halt, Order, Outcome
 from pmstream.core.instance import FormatError, Instance
+from pmstream.core.routing import CREATING
 from pmstream.errors import StateNewer
 from pmstream.runtime.agenda import Agenda
 from pmstream.runtime.batch import Batch
@@ -160,7 +161,9 @@ class Partition:
             due = timed.next
             if due is not None and due <= self._setup.time_of(record) and self._is_answered():
                 self._process_due(timed, min(record.timestamp, now), now, room)
-            if not self._has_room(room) or not self._process_record(record, now):
+                if not self._has_room(room):
+                    break
+            if not self._process_record(record, now):
                 break
             queue.step()
             self.handled += 1
@@ -210,7 +213,7 @@ class Partition:
 
     def _process_record(self, record: Record, now: int) -> bool:
         """Handles one record; False when it has to wait where it is."""
-        found = self._setup.read(record, self.number, self)
+        found = self._setup.read(record, self.number, self, now)
         if not isinstance(found, Arrived):
             self._batch.halt = found if isinstance(found, Halt) else None
             if isinstance(found, Out):
@@ -224,10 +227,11 @@ class Partition:
         if seen is not None and mark <= seen:
             self.duplicates += 1
             return True
-        if self._is_full(uuid, routed.route):
+        instance = self._batch.instances.get(uuid)
+        if instance is not None and self._is_full(instance, routed.route):
             self.blocked = uuid
             return False
-        if self._batch.step(uuid, found, now) is None:
+        if self._batch.advance(uuid, instance, found, now) is None:
             return False
         self._seen[source] = mark
         return True
@@ -238,12 +242,16 @@ class Partition:
 
     # A full backlog
 
-    def _is_full(self, uuid: str, route: str) -> bool:
-        limit = self._setup.backlog_limit
-        return self._batch.instances.waiting(uuid, route) >= limit
+    def _is_full(self, instance: Instance, route: str) -> bool:
+        """Whether an input of that route would wait behind a backlog that is full."""
+        if instance.backlog.size < self._setup.backlog_limit:
+            return False
+        passes = instance.work is not None and instance.work.not_started and route in CREATING
+        return not passes
 
     def _unblock(self) -> None:
-        if self.blocked and not self._is_full(self.blocked, ""):
+        instance = self._batch.instances.get(self.blocked) if self.blocked else None
+        if instance is None or not self._is_full(instance, ""):
             self.blocked = ""
 
     # The commit

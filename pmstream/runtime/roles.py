@@ -204,11 +204,11 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
     if is_watched:
         callbacks, guard, observer = _watched(app, manager, told, failures)
     confirms = manager.dispatch == CONFIRM
-    direct, read = None, _reader(names, partitions, clock)
+    direct, read = None, _reader(names, partitions)
     if manager.keyed is not None:
         direct = _direct(log, topics[manager.keyed])
         intake = source_intake(app, names, callbacks, guard)
-        read = direct_reader(intake, partitions, clock)
+        read = direct_reader(intake, partitions)
     return Setup(
         names=names,
         callbacks=callbacks,
@@ -275,14 +275,14 @@ def _place(
     )
 
 
-def _reader(names: Names, partitions: int, clock: Clock) -> Callable[[Record, int, Counted], Found]:
+def _reader(names: Names, partitions: int) -> Callable[[Record, int, Counted, int], Found]:
     """How an instances worker reads its inbox: what no router wrote is a dead letter."""
 
-    def read(record: Record, number: int, _counted: Counted) -> Found:
+    def read(record: Record, number: int, _counted: Counted, now: int) -> Found:
         try:
             routed = read_inbox(record)
         except Undecodable as error:
-            return dead_letter(names.dead_letters, record, str(error), clock.now())
+            return dead_letter(names.dead_letters, record, str(error), now)
         belongs = murmur2_partition(record.key or b"", partitions)
         if belongs != number:
             raise Stopped(

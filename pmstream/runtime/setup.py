@@ -67,7 +67,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     callbacks: Callbacks
     coder: Coder
     direct: Direct | None
-    read: Callable[[Record, int, Counted], Found]
+    read: Callable[[Record, int, Counted, int], Found]
     read_reply: Callable[[Record, int], ReadReply] | None
     guard: Guard | None
     failures: Failures

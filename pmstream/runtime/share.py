@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from pmstream.runtime.changelog import COMMIT_KEY, CommitRecord, Seen, dump_commit
-from pmstream.runtime.commit import Out
+from pmstream.runtime.commit import Out, Sent
 from pmstream.runtime.log import Committed, TopicPartition
 from pmstream.runtime.setup import Setup
 
@@ -60,13 +60,13 @@ class Share:
         partition: Owner,
         changelog: str,
         record: CommitRecord,
-        out: Sequence[Out],
+        out: Sequence[Sent],
         changes: Sequence[Out],
     ) -> None:
         self._partition, self._record = partition, record
         self.source = partition.source
         self.position = Committed(record.source, str(record.sequence))
-        self.records: Sequence[Out] = [*out, *changes]
+        self.records: Sequence[Sent] = [*out, *changes]
         self.sent = len(out)
         self.commit_record: Out | None = Out(
             changelog, COMMIT_KEY, dump_commit(record), (), partition.number

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from pmstream.errors import Stopped
 from pmstream.runtime.clock import Clock
-from pmstream.runtime.commit import Out
+from pmstream.runtime.commit import Out, Sent
 from pmstream.runtime.generations import check_open
 from pmstream.runtime.log import Committed, Consumer, Log, Record, TopicPartition
 from pmstream.runtime.log_errors import Again, OffsetPending
@@ -93,7 +93,7 @@ class Share:
         self.source = part.place
         position = part.queue[part.cursor - 1].offset + 1
         self.position = Committed(position, dump_note(Note(owner, topic_id, part.run)))
-        self.records: Sequence[Out] = part.out
+        self.records: Sequence[Sent] = part.out
         self.sent = len(part.out)
 
     def acknowledged(self, _offset: int | None) -> None:

@@ -46,6 +46,7 @@ class Traced:
             callbacks,
             handle=self._watched("handle", callbacks.handle),
             apply=self._watched("apply", callbacks.apply),
+            handles_blindly=False,
             error=self._asked(callbacks.error),
         )
         self._where, self._uuid = TopicPartition("", 0), ""
@@ -183,4 +184,4 @@ class Traced:
 def _on(arrived: Arrived, context: bytes, *, goes_on: bool) -> Arrived:
     """The event as if the span had sent it: what it leaves behind comes from there."""
     headers = carried(arrived.routed.headers, context, goes_on=goes_on)
-    return replace(arrived, routed=replace(arrived.routed, headers=headers), metadata=None)
+    return replace(arrived, routed=replace(arrived.routed, headers=headers))

@@ -15,7 +15,7 @@ from pmstream.app import App
 from pmstream.core.engine import Arrived, Due, Halt, Input, Reply, Step, route, step
 from pmstream.core.instance import Instance
 from pmstream.core.lifecycle import coming
-from pmstream.core.messages import Emitted, Headers, Routed, metadata_of
+from pmstream.core.messages import Emitted, Headers, Routed
 from pmstream.core.process import ProcessManager, bind
 from pmstream.core.state import load_state
 from pmstream.testing.chaos import Answer, End, Event, Pause, Tale, rage
@@ -177,8 +177,9 @@ class Scenario:
             "", "", self._coder.number(event), "scenario", 0, self._offset, 0, self._now, headers
         )
         self._offset += 1
-        metadata = metadata_of(place, self._callbacks.name)
-        first, routing = (route(self._callbacks, event, metadata, self._now) for _ in range(2))
+        first, routing = (
+            route(self._callbacks, event, place, headers, self._now) for _ in range(2)
+        )
         _alike("interested", (first.route, first.ids), (routing.route, routing.ids))
         if isinstance(routing.failure, Halt):
             self._halt = routing.failure.reason

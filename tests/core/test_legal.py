@@ -8,7 +8,6 @@ import pytest
 from pmstream.core import failure, routing
 from pmstream.core.engine import Outcome, Step, route
 from pmstream.core.failure import LEGAL, FailureContext, Kind, Stage
-from pmstream.core.messages import metadata_of
 from pmstream.core.process import bind
 from tests.core.kit import (
     START,
@@ -176,9 +175,9 @@ def test_what_the_router_may_be_answered(answer: type) -> None:
             raise Boom("no")
 
     event = Happened("it")
-    metadata = metadata_of(routed(event, uuid=""), "scripted")
 
-    found = route(bind(Broken(answers(ANSWERS[answer]))), event, metadata, START).failure
+    manager = bind(Broken(answers(ANSWERS[answer])))
+    found = route(manager, event, routed(event, uuid=""), (), START).failure
 
     if answer in LEGAL[Kind.INTERESTED]:
         assert "illegal" not in str(found)

@@ -13,7 +13,6 @@ from pmstream.core.instance import Status
 from pmstream.core.lifecycle import (
     Condition,
 )
-from pmstream.core.messages import metadata_of
 from pmstream.core.process import bind
 from pmstream.core.routing import CREATING, ROUTES, Action, Route, resolve
 from pmstream.errors import AlreadyStarted, InvalidRoute, NotStarted
@@ -219,11 +218,11 @@ class Router(Scripted):
 
 
 EVENT = Happened("placed")
-METADATA = metadata_of(routed(EVENT, uuid=""), "scripted")
+PLACE = routed(EVENT, uuid="")
 
 
 def ask(manager: Router) -> Routing:
-    return route(bind(manager), EVENT, METADATA, START)
+    return route(bind(manager), EVENT, PLACE, (), START)
 
 
 def test_the_router_learns_where_an_event_goes() -> None:

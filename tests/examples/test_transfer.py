@@ -6,7 +6,7 @@ from msgspec import Struct
 from pmstream.core import engine
 from pmstream.core.engine import Arrived, Outcome, Step
 from pmstream.core.instance import Instance
-from pmstream.core.messages import Routed, metadata_of
+from pmstream.core.messages import Routed
 from pmstream.core.process import bind
 from pmstream.core.state import load_state
 from pmstream.examples.messages import (
@@ -33,7 +33,7 @@ def after(instance: Instance | None, event: Struct, offset: int) -> Step:
     topic = "bank.transfers" if event is REQUESTED else "bank.accounts"
     value = codec.encode_event(topic, event)
     blank = Routed("", "", value, topic, 0, offset, 0, 0, ())
-    routing = engine.route(callbacks, event, metadata_of(blank, callbacks.name), now=0)
+    routing = engine.route(callbacks, event, blank, (), now=0)
     assert routing.ids == [UUID]
     routed = Routed(UUID, str(routing.route), value, topic, 0, offset, 0, 0, ())
     return engine.step(callbacks, instance, Arrived(routed), 0, codec, 1_000_000)

@@ -20,7 +20,6 @@ from pmstream.core.messages import (
     Headers,
     Routed,
     Timed,
-    metadata_of,
 )
 from pmstream.core.routing import CREATING
 from pmstream.runtime.inbox import read_inbox
@@ -117,7 +116,7 @@ def expected_deliveries(source: dict[int, list[Record]]) -> dict[int, list[Deliv
         for record in records:
             routed = _as_read(record)
             event = coder.decode_event(routed)
-            routing = engine.route(callbacks, event, metadata_of(routed, callbacks.name), 0)
+            routing = engine.route(callbacks, event, routed, routed.headers, 0)
             if routing.route is not None:
                 found[partition] += [
                     (record.offset, index, uuid, str(routing.route))
