@@ -7,6 +7,7 @@ of range, bytes that end early) goes the long way, through fastavro, which judge
 """
 
 import struct
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +26,6 @@ _BITS = {"int": 31, "long": 63}
 _TYPES = {"string": "str", "bytes": "bytes", "int": "int", "long": "int", "boolean": "bool"}
 _TYPES["double"] = "float"
 _SMALL = 8_192
-_MOST_SHIFT = 56
 
 
 def plain_fields(schema: Any) -> Fields | None:
@@ -103,21 +103,34 @@ def _made(lines: Sequence[str], names: dict[str, Any]) -> dict[str, Any]:
 
 def _varint(number: int) -> bytes:
     left = (number << 1) ^ (number >> 63)
-    found = b""
-    while left > _PAIR_MASK:
-        found += _PAIRS[left & _PAIR_MASK]
-        left >>= 14
-    if left > 127:
-        return found + bytes((left & 127 | 128, left >> 7))
-    return found + bytes((left,))
+    if left < _PAIR:
+        return _LAST[left]
+    if left < _PAIR**2:
+        return _PAIRS[left & _MASK] + _LAST[left >> 14]
+    if left < _PAIR**4:  # a time in microseconds takes eight bytes
+        found = _PAIRS[left & _MASK] + _PAIRS[left >> 14 & _MASK]
+        rest = left >> 28
+        return found + (_LAST[rest] if rest < _PAIR else _PAIRS[rest & _MASK] + _LAST[rest >> 14])
+    return b"".join(_PAIRS[left >> at & _MASK] for at in range(0, 56, 14)) + _LAST[left >> 56]
 
 
-_PAIR_MASK = (1 << 14) - 1
-_PAIRS = [bytes((pair & 127 | 128, pair >> 7 | 128)) for pair in range(_PAIR_MASK + 1)]
+_PAIR, _MASK = 1 << 14, (1 << 14) - 1
+_PAIRS = [bytes((pair & 127 | 128, pair >> 7 | 128)) for pair in range(_PAIR)]
 """Two bytes of a longer number, the lower first."""
+_LAST = [bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7)) for n in range(_PAIR)]
+"""The last one or two bytes."""
 
 
 def _read_varint(value: bytes, at: int, first: int) -> tuple[int, int]:
+    """Reads on behind two bytes that go on, the second of which stands at `at`."""
+    byte = value[at + 1]
+    if byte < 128:
+        return first & 127 | (value[at] & 127) << 7 | byte << 14, at + 2
+    if at + 8 <= len(value):
+        a, b, c, d = _FOUR_PAIRS(value, at)
+        if b & c & 0x8080 == 0x8080 and not d & 0x80:  # eight bytes: a time in microseconds
+            rest = _BITS_OF[a] | _BITS_OF[b] << 14 | _BITS_OF[c] << 28 | (d & 127) << 42
+            return first & 127 | rest << 7, at + 7
     found, shift = first & 127, 7
     while True:
         byte = value[at]
@@ -129,5 +142,10 @@ def _read_varint(value: bytes, at: int, first: int) -> tuple[int, int]:
         if shift > _MOST_SHIFT:  # more than nine bytes: not here
             raise ValueError
 
+
+_MOST_SHIFT = 56
+_FOUR_PAIRS = struct.Struct("<4H").unpack_from
+_BITS_OF = array("H", (pair & 127 | (pair >> 8 & 127) << 7 for pair in range(1 << 16)))
+"""The fourteen bits of two bytes."""
 
 _SMALLS = [_varint(number) for number in range(_SMALL)]
