@@ -20,6 +20,14 @@ def must_queue(instance: Instance, cause: Cause) -> bool:
     return not (work.not_started and cause.route in CREATING)
 
 
+def behind(instance: Instance, route: str) -> int:
+    """How long the backlog is that an input of that route would wait behind."""
+    if not instance.backlog.size:
+        return 0
+    passes = instance.work is not None and instance.work.not_started and route in CREATING
+    return 0 if passes else instance.backlog.size
+
+
 def queue(instance: Instance, cause: Cause, now: int) -> Step:
     """Puts it behind the backlog."""
     backlog = instance.backlog

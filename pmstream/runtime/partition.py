@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pmstream.core.engine import Arrived, Halt, Order, Outcome
 from pmstream.core.instance import FormatError, Instance
-from pmstream.core.routing import CREATING
+from pmstream.core.waiting import behind
 from pmstream.errors import StateNewer
 from pmstream.runtime.agenda import Agenda
 from pmstream.runtime.batch import Batch
@@ -121,8 +121,7 @@ class Partition:
         if self.orders.holds:
             return None
         timed = self._agenda.timed.next if self._may_be_due() else None
-        times = [self._agenda.clocked.next, timed]
-        coming = [each for each in times if each is not None]
+        coming = [each for each in (self._agenda.clocked.next, timed) if each is not None]
         return max(min(coming) - now, 0) if coming else None
 
     def _may_be_due(self) -> bool:
@@ -228,7 +227,7 @@ class Partition:
             self.duplicates += 1
             return True
         instance = self._batch.instances.get(uuid)
-        if instance is not None and self._is_full(instance, routed.route):
+        if self._is_full(instance, routed.route):
             self.blocked = uuid
             return False
         if self._batch.advance(uuid, instance, found, now) is None:
@@ -240,18 +239,11 @@ class Partition:
         """Nothing to do: instances that nothing has touched for long leave memory."""
         self._batch.instances.drop_idle(now)
 
-    # A full backlog
-
-    def _is_full(self, instance: Instance, route: str) -> bool:
-        """Whether an input of that route would wait behind a backlog that is full."""
-        if instance.backlog.size < self._setup.backlog_limit:
-            return False
-        passes = instance.work is not None and instance.work.not_started and route in CREATING
-        return not passes
+    def _is_full(self, instance: Instance | None, route: str) -> bool:
+        return instance is not None and behind(instance, route) >= self._setup.backlog_limit
 
     def _unblock(self) -> None:
-        instance = self._batch.instances.get(self.blocked) if self.blocked else None
-        if instance is None or not self._is_full(instance, ""):
+        if self.blocked and not self._is_full(self.instance(self.blocked), ""):
             self.blocked = ""
 
     # The commit

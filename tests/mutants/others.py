@@ -57,12 +57,9 @@ OTHERS = (
         (
             Edit(
                 COMMIT,
-                "        producer.produce(out.topic, out.value, out.key, out.headers, "
-                "out.partition)\n",
+                "        produce(out.topic, out.value, out.key, out.headers, out.partition)\n",
                 "        try:\n"
-                "            producer.produce(\n"
-                "                out.topic, out.value, out.key, out.headers, out.partition\n"
-                "            )\n"
+                "            produce(out.topic, out.value, out.key, out.headers, out.partition)\n"
                 "        except MustAbort:\n"
                 "            pass\n",
             ),
@@ -157,8 +154,8 @@ OTHERS = (
         (
             Edit(
                 "pmstream/runtime/sources.py",
-                "        self.records: Sequence[Out] = part.out\n",
-                "        self.records: Sequence[Out] = part.out\n        self.acknowledged(None)\n",
+                "        self.records: Sequence[Sent] = part.out\n",
+                "        self.records: Sequence[Sent] = part.out\n        self.acknowledged(None)\n",
             ),
             Edit(
                 "pmstream/runtime/sources.py",
