@@ -155,7 +155,8 @@ OTHERS = (
             Edit(
                 "pmstream/runtime/sources.py",
                 "        self.records: Sequence[Sent] = part.out\n",
-                "        self.records: Sequence[Sent] = part.out\n        self.acknowledged(None)\n",
+                "        self.records: Sequence[Sent] = part.out\n"
+                "        self.acknowledged(None)\n",
             ),
             Edit(
                 "pmstream/runtime/sources.py",
