@@ -22,7 +22,7 @@ from pmstream.operate.stand import Stand
 from pmstream.operate.transaction import write
 from pmstream.runtime.changelog import Checkpoint, dump_checkpoint, fold
 from pmstream.runtime.clock import VirtualClock
-from pmstream.runtime.commit import Out
+from pmstream.runtime.commit import Out, Sent
 from pmstream.runtime.direct import Found
 from pmstream.runtime.intake import Counted
 from pmstream.runtime.log import Log, Producer, Record, TopicPartition
@@ -172,14 +172,15 @@ class _Sink:
 
     def __init__(self, producer: Producer, judge: Callable[[Out], None]) -> None:
         self._producer, self._judge = producer, judge
-        self._changes: dict[bytes | None, Out] = {}
+        self._changes: dict[bytes | None, Sent] = {}
         self._last: Out | None = None
         self._size = 0
 
     def take(self, share: Share) -> None:
         """What is for others was sent when history happened."""
         for out in share.records[: share.sent]:
-            self._judge(out)
+            if isinstance(out, Out):
+                self._judge(out)  # a command needs no judge
         for out in share.records[share.sent :]:
             self._changes[out.key] = out
         self._size += len(share.records) + 1
@@ -226,9 +227,9 @@ def _without(setup: Setup, apart: frozenset[str]) -> Setup:
     """Direct mode: the source is read as it is, but for those events."""
     read = setup.read
 
-    def wanted(record: Record, number: int, counted: Counted) -> Found:
+    def wanted(record: Record, number: int, counted: Counted, now: int) -> Found:
         if f"{record.topic}-{record.partition}-{record.offset}" in apart:
             return None
-        return read(record, number, counted)
+        return read(record, number, counted, now)
 
     return replace(setup, read=wanted)

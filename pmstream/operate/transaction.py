@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from contextlib import suppress
 
-from pmstream.runtime.commit import Out
+from pmstream.runtime.commit import Sent
 from pmstream.runtime.log import Producer
 from pmstream.runtime.log_errors import LogError
 
 WRITE_SECONDS = 30.0
 
 
-def write(producer: Producer, outs: Iterable[Out]) -> None:
+def write(producer: Producer, outs: Iterable[Sent]) -> None:
     """Writes them in one transaction.
 
     Raises:
