@@ -83,9 +83,7 @@ class Intake:
         if record.value is None:
             return None
         try:
-            if len(record.headers) > MOST_HEADERS:
-                raise _too_many_headers(record)
-            event = self._rules.codec.decode(record.topic, record.value, record.headers)
+            event = self._decoded(record, record.value)
         except UnknownSchema as error:
             if self._rules.unknown_schema == "ignore":
                 return None
@@ -109,6 +107,11 @@ class Intake:
             return self._dead_letter(record, routing.failure.reason, now)
         return None
 
+    def _decoded(self, record: Record, value: bytes) -> Any:
+        if len(record.headers) > MOST_HEADERS:
+            raise Undecodable(f"a record of {record.topic} has more than {MOST_HEADERS} headers")
+        return self._rules.codec.decode(record.topic, value, record.headers)
+
     def _undecodable(
         self, record: Record, counted: Counted, error: Undecodable, now: int
     ) -> Out | engine.Halt:
@@ -130,10 +133,6 @@ class Intake:
 
     def _dead_letter(self, record: Record, reason: str, now: int) -> Out:
         return dead_letter(self._rules.names.dead_letters, record, reason, now)
-
-
-def _too_many_headers(record: Record) -> Undecodable:
-    return Undecodable(f"a record of {record.topic} has more than {MOST_HEADERS} headers")
 
 
 def dead_letter(topic: str, record: Record, reason: str, now: int) -> Out:
