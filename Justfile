@@ -95,6 +95,17 @@ lock *args:
     {{ compile }} pyproject.toml --extra otlp --constraint requirements/dev.lock --output-file requirements/image.lock "$@"
     {{ compile }} requirements/deploy.in --output-file requirements/deploy.lock "$@"
     {{ compile }} requirements/docs.in --output-file requirements/docs.lock "$@"
+    {{ compile }} requirements/supply.in --output-file requirements/supply.lock "$@"
+
+# Bill of materials (CycloneDX) of the image and the embedded Kafka: just sbom [FILE], else into dist/
+[no-exit-message]
+@sbom *args:
+    python -m tests.supply sbom "$@"
+
+# What is known against the locked packages; exit code 69 where the registry in use does not tell
+[no-exit-message]
+@audit *args:
+    python -m tests.supply audit "$@"
 
 # The book as a site, built strictly into site/, then its snippets and what it takes from the code
 [no-exit-message]
