@@ -14,7 +14,11 @@ from pmstream.runtime.setup import Setup
 from pmstream.runtime.stage import Load
 from pmstream.runtime.store import Store, StoreCorrupt
 from pmstream.runtime.takeover import Takeover
+from pmstream.runtime.trim import trim
 from pmstream.runtime.vitals import Condition, Vitals
+
+TRIM_SECONDS = 60.0
+"""So often a worker that works gives back memory that was freed."""
 
 _SILENT_SECONDS, _PINNED_SECONDS = 4.0, 1.0  # together the 5 s of protocol §4 a
 """A silent inbox whose last stable offset stands below its end for so long is looked into."""
@@ -56,6 +60,7 @@ class InstancesStage:
             feeds[setup.names.replies] = lambda part: part.replies
         self._feeds, self._listens = Feeds(log, feeds), setup.read_reply is not None
         self._guard, self._observer = setup.guard, setup.observer
+        self._has_worked, self._trim_at = False, self._clock.monotonic() + TRIM_SECONDS
         self._failures = setup.failures
 
     @property
@@ -131,6 +136,9 @@ class InstancesStage:
             if owned.running is not None:
                 self._tend(owned, owned.running, consumer, now)
         self._feeds.turn(self.partitions)
+        if self._has_worked and now >= self._trim_at:
+            self._has_worked, self._trim_at = False, now + TRIM_SECONDS
+            trim()
 
     def _rebuild_damaged(self, consumer: Consumer) -> None:
         """Empties stores that were found damaged; the changelog fills them again."""
@@ -206,6 +214,7 @@ class InstancesStage:
             before = part.handled
             part.process(now, before + -(-left // rest))
             left -= part.handled - before
+            self._has_worked = self._has_worked or part.handled > before
             if part.handled == before:
                 part.rest(now)
         if self._guard is not None:

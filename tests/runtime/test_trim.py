@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pmstream.runtime import restores, trim
+from pmstream.runtime import instances, restores, trim
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
@@ -44,4 +44,27 @@ def test_a_worker_gives_back_once_after_it_has_read_and_never_when_it_read_nothi
     world.settle()
 
     assert calls == ["trim"]
+    world.close()
+
+
+def test_a_worker_that_works_gives_back_once_a_minute_and_one_that_rests_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(instances, "trim", lambda: calls.append("trim"))
+    clock = VirtualClock()
+    world = World(MemoryLog(clock), tmp_path, clock)
+    world.start_all()
+
+    for minute in range(3):
+        world.count("a", [2 * minute, 2 * minute + 1])
+        world.settle()
+        clock.sleep(instances.TRIM_SECONDS + 1)
+        world.turn(2)
+        assert len(calls) == minute + 1
+
+    clock.sleep(3 * instances.TRIM_SECONDS)
+    world.turn(2)
+
+    assert len(calls) == 3
     world.close()
