@@ -6,21 +6,17 @@ on from the last chunk that was noted.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 
 from pmstream.operate.bounds import bounds
 from pmstream.operate.contents import Step, last_offsets, uuid_of
 from pmstream.operate.reading import read_once
+from pmstream.operate.transaction import write
 from pmstream.runtime.commit import Out
 from pmstream.runtime.log import Committed, Log, Producer, Record, TopicInfo, TopicPartition
-from pmstream.runtime.log_errors import LogError
 from pmstream.runtime.murmur2 import murmur2_partition
 
 CHUNK_RECORDS, CHUNK_BYTES = 2_000, 8 << 20
 """What ends one transaction of a copy."""
-
-WRITE_SECONDS = 30.0
-"""Until a chunk that no broker takes is an error."""
 
 
 class Copy:
@@ -84,20 +80,6 @@ class Copy:
     def _note(self, place: TopicPartition, position: int) -> None:
         """After the transaction: who is killed in between writes that chunk once more."""
         self._log.set_positions(self._group, {place: Committed(position, self._new.id)})
-
-
-def write(producer: Producer, outs: Iterable[Out]) -> None:
-    """One transaction. Raises Again, MustAbort, OutcomeUnknown: it may be done again."""
-    producer.begin()
-    try:
-        for out in outs:
-            producer.produce(out.topic, out.value, out.key, out.headers, out.partition)
-        producer.flush(WRITE_SECONDS)
-    except BaseException:
-        with suppress(LogError):  # else the broker does, after transaction_timeout_ms
-            producer.abort(WRITE_SECONDS)
-        raise
-    producer.commit(WRITE_SECONDS)
 
 
 def _chunks(read: Iterable[list[Record]]) -> Iterator[list[Record]]:

@@ -14,8 +14,9 @@ from pmstream.errors import ConfigurationError, Stopped
 from pmstream.operate import generations, topics
 from pmstream.operate.bounds import records
 from pmstream.operate.contents import Contents, look
-from pmstream.operate.copying import Copy, write
+from pmstream.operate.copying import Copy
 from pmstream.operate.generations import Making
+from pmstream.operate.transaction import write
 from pmstream.runtime.changelog import COMMIT_KEY, CommitRecord, Seen, dump_commit
 from pmstream.runtime.commit import Out
 from pmstream.runtime.log import Committed, Log, TopicPartition, TopicSpec
