@@ -21,7 +21,10 @@ PAGES: dict[Path, Made] = {
     },
     DOCS / "metrics.md": {"METRICS": tables.metrics},
     DOCS / "security.md": {"PERMISSIONS": tables.permissions},
-    DOCS / "tracing.md": {"MEANINGS": tables.attributes},
+    DOCS / "tracing.md": {
+        "TRACING": lambda: settings.settings("trac"),
+        "MEANINGS": tables.attributes,
+    },
     DOCS / "reference" / "api.md": {"API": api},
     DOCS / "reference" / "settings.md": {
         "SETTINGS": settings.settings,

@@ -29,8 +29,8 @@ INTERNAL = {"PMSTREAM_REPORT_FD"}
 """What a supervisor tells its workers; nobody sets it."""
 
 
-def settings() -> Iterator[str]:
-    """Every setting, its variable, default and meaning."""
+def settings(beginning: str = "") -> Iterator[str]:
+    """Every setting, or those whose names begin so: variable, default and meaning."""
     meanings = {
         name: meaning
         for names, meaning in attributes(Settings.__doc__)
@@ -45,6 +45,7 @@ def settings() -> Iterator[str]:
             cell(meanings[name]),
         ]
         for name, field in Settings.model_fields.items()
+        if name.startswith(beginning)
     ]
     yield from table(["setting", "variable", "type", "default", "meaning"], rows)
 
