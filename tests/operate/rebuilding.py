@@ -107,6 +107,5 @@ def _timeless(folded: dict[bytes, bytes]) -> Iterator[tuple[bytes, Any]]:
 
 def _work(work: Any) -> Any:
     cause = work.input
-    if isinstance(cause, Routed):
-        cause = replace(cause, replayed=False)
+    cause = replace(cause, replayed=False) if isinstance(cause, Routed) else replace(cause, due=0)
     return replace(work, input=cause, first_failed_at=0, due=0)
