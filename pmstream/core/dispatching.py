@@ -60,6 +60,25 @@ class Sending(Struct, gc=False):
         self.commands.append(command)
 
 
+class _Waiting:
+    """Room for the commands that wait in the instance's record: an event may ask for many."""
+
+    def __init__(self, limit: int, sending: Sending) -> None:
+        headers = (*sending.origin, *sending.inherited)
+        self._each = sum(len(name) + len(value or b"") for name, value in headers)
+        self._limit, self._taken = limit, 0
+
+    def put(self, encoded: Encoded) -> None:
+        """Takes room for one; the first always has it. Raises CommandInvalid."""
+        taken = self._taken + self._each + len(encoded.key) + len(encoded.value)
+        if self._taken and taken > self._limit:
+            raise CommandInvalid(
+                f"the commands of one event that wait for their turn are too large together: "
+                f"{taken} bytes and more; max_message_bytes is {self._limit}"
+            )
+        self._taken = taken
+
+
 class Reply(Struct, frozen=True):
     """A service's answer to a command: accepted, or rejected for a reason (plain data)."""
 
@@ -110,9 +129,13 @@ def _encode(
     at, cause, encode = 0, turn.cause, turn.coder.encode_command
     ids, origin = commands_of_cause(cause, turn.callbacks.name)
     sending = Sending(ids, origin, inherited_headers(cause))
+    waits = _Waiting(turn.max_state_bytes, sending) if turn.callbacks.confirm_timeout_ms else None
     while at < len(todo):
         try:
-            sending.put(todo[at], encode(todo[at]), first + len(sending.out))
+            encoded = encode(todo[at])
+            if waits is not None:
+                waits.put(encoded)
+            sending.put(todo[at], encoded, first + len(sending.out))
             at += 1
         except CommandInvalid as error:
             failed = Failed(

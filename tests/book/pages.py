@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tests.book import cluster, settings, tables
+from tests.book import cluster, limits, settings, tables
 from tests.book.command_line import command_line
 from tests.book.public import api
 from tests.deployment.helm import values_table
@@ -20,7 +20,7 @@ PAGES: dict[Path, Made] = {
         "LIFECYCLE": tables.lifecycle,
     },
     DOCS / "metrics.md": {"METRICS": tables.metrics},
-    DOCS / "security.md": {"PERMISSIONS": tables.permissions},
+    DOCS / "security.md": {"PERMISSIONS": tables.permissions, "LIMITS": limits.limits},
     DOCS / "tracing.md": {
         "TRACING": lambda: settings.settings("trac"),
         "MEANINGS": tables.attributes,

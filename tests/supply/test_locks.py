@@ -80,7 +80,7 @@ def test_a_licence_is_one_that_we_may_use(name: str) -> None:
         about = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         pytest.skip("not for this machine")
-    told = about["License-Expression"] if "License-Expression" in about else ""
+    (told,) = about.get_all("License-Expression") or [""]
     classified = [
         each.rsplit(" :: ", 1)[-1]
         for each in about.get_all("Classifier") or []
