@@ -29,6 +29,9 @@ PATIENCE = 120.0
 EACH = 4
 LATER_SECONDS = 3_600
 CODE = "tests.cli.operated:named"
+SOON = "soon-0"
+"""A process whose timer comes due by itself, in the generation after that which set it."""
+
 ONCE = [(1, 1), (2, 2), (3, 3)]
 
 
@@ -91,12 +94,14 @@ def typed(shell: Shell, *arguments: str) -> tuple[int, str, str]:
 
 
 def go_on(world: World, number: int) -> None:
-    """One more event for those that are idle."""
+    """One more event for those that are idle, and one that sets a timer which comes due later."""
     world.start_all()
+    world.count(SOON, [1], what="timer")
     idle = [*uuids("go", EACH), *uuids("timer", EACH)]
     for process in idle:
         world.count(process, [number])
     until(world, lambda: all((number, number) in world.counts(each) for each in idle))
+    until(world, lambda: (1, 1) in world.counts(SOON))
     world.turn(50)
     world.close()
 
@@ -122,7 +127,9 @@ def end_all(world: World) -> None:
     world.turn(100)
 
 
-def test_there_and_back_and_nothing_counts_twice(world: World, shell: Shell) -> None:
+def test_there_and_back_and_nothing_counts_twice(
+    world: World, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     has_lived(world)
     before, commands = world.changelog(), len(world.commands())
 
@@ -142,8 +149,10 @@ def test_there_and_back_and_nothing_counts_twice(world: World, shell: Shell) -> 
     # What was handled is dropped when it is delivered again.
     code, _, err = shell.run("replay", CODE, PM, "--from", "origin", "--yes")
     assert code == 0, err
+    monkeypatch.setattr(clocked, "TIMER_SECONDS", 45)
     go_on(world, 4)
-    assert len(world.commands()) == commands + 2 * EACH
+    others = [each for each in world.commands() if each.process != SOON]
+    assert len(others) == commands + 2 * EACH
     code, _, err = typed(shell, "--roll-back", "--yes")
     assert (code, "has worked since" in err) == (2, True), err
 
@@ -154,6 +163,9 @@ def test_there_and_back_and_nothing_counts_twice(world: World, shell: Shell) -> 
     kit.follow(world)
     assert (world.names.generation, world.partitions, world.changelog()) == (3, 3, before)
     end_all(world)
+    until(world, lambda: FIRED in dict(world.counts(SOON)))
+    world.turn(50)
+    assert world.counts(SOON) == [(1, 1), (FIRED, 1)]
     for kind in ("park", "retry"):
         assert [world.counts(each) for each in uuids(kind, EACH)] == [ONCE] * EACH
     for process in uuids("go", EACH):
