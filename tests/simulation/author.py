@@ -71,6 +71,10 @@ class Seen(Struct, frozen=True):
     digest: int = 0
 
 
+HALTS = "this ends it"
+"""What a halt says; no value of an event, because those stand in no log line."""
+
+
 class Oops(Exception):
     """What the author's code raises when an event says so."""
 
@@ -145,7 +149,7 @@ class Author(ProcessManager[Seen]):
                 raise Oops(event.name)
             return Do(metadata.process_uuid, int(event.name[-1]), 0, 0, TIMER)
         if event.what == "halt" and not self.healed:
-            raise Oops(event.what)
+            raise Oops(HALTS)
         if event.what in ("retry", "skip", "park") and metadata.attempt <= event.times:
             raise Oops(event.what)
         if event.what == "none":

@@ -22,6 +22,7 @@ from tests.simulation.author import (
     COMMANDS,
     CONFIRM_SECONDS,
     FOR_EVER,
+    HALTS,
     MANAGER,
     SOURCE,
     author,
@@ -39,7 +40,7 @@ LEGITIMATE = {
     "FENCED_INSTANCE_ID": "ended: replaced",
     "was refused 3 times": "ended: refused three times",
     "has not moved for": "ended: restore stalled",
-    "Oops: halt": "ended: halted",
+    f"Oops: {HALTS}": "ended: halted",
 }
 
 
