@@ -16,6 +16,10 @@ from pmstream.operate.twins import direct_faults, pair_faults
 from pmstream.runtime.generations import everyone
 from pmstream.runtime.log import Log, TopicInfo, TopicSpec
 
+PARTS_BESIDE_INPUT = 3
+"""An instance's record holds the input at hand, and beside it up to `max_message_bytes` of each:
+its state, commands that wait for their turn, a failure's context."""
+
 ROOM_FOR_HEADERS = 64 << 10
 """An inbox record carries its source record, and headers beside it."""
 
@@ -128,16 +132,15 @@ def of_generation(
     app: App, log: Log, settings: Settings, names: Names, partitions: int
 ) -> list[Wanted]:
     """The topics of one generation of a process manager. Raises as `wanted`."""
-    room = {"max.message.bytes": str(_largest_message(app, log, settings, log.topics()))}
-    common = {**room, **_durability(settings)}
-    return [
-        Wanted(
-            role,
-            TopicSpec(name, partitions, {**config, **common}, settings.replication),
-            names.process_manager,
-        )
-        for role, name, config in _own(app.manager(names.process_manager), names)
-    ]
+    largest = _largest_message(app, log, settings, log.topics())
+    beside = {Role.CHANGELOG: PARTS_BESIDE_INPUT * settings.max_message_bytes}
+    made = []
+    for role, name, config in _own(app.manager(names.process_manager), names):
+        room = {"max.message.bytes": str(largest + beside.get(role, 0))}
+        common = {**config, **room, **_durability(settings)}
+        spec = TopicSpec(name, partitions, common, settings.replication)
+        made.append(Wanted(role, spec, names.process_manager))
+    return made
 
 
 def named(app: App, everyone: Iterable[Names]) -> list[tuple[Role, str]]:

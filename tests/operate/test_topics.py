@@ -61,7 +61,10 @@ def test_the_largest_source_message_fits_into_inbox_and_changelog(log: MemoryLog
 
     plan = topics.plan(bank(), log, SETTINGS)
 
-    assert {spec.config["max.message.bytes"] for spec in plan.create} == {str(5_000_000 + 65_536)}
+    room = {spec.name: int(spec.config["max.message.bytes"]) for spec in plan.create}
+    changelog = room.pop(NAMES.changelog)
+    assert set(room.values()) == {5_000_000 + 65_536}
+    assert changelog == 5_000_000 + 65_536 + 3 * SETTINGS.max_message_bytes, "state, commands, ..."
 
 
 def test_a_difference_is_told_and_left_alone(log: MemoryLog) -> None:
