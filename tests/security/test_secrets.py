@@ -159,9 +159,16 @@ def test_what_the_client_says_of_a_secret_is_hidden() -> None:
 @pytest.mark.kafka
 @pytest.mark.parametrize("door", ["scram", "tokens", "tls"])
 def test_the_client_at_debug_shows_no_secret(
-    secured: Secured, caplog: pytest.LogCaptureFixture, door: str
+    secured: Secured,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    door: str,
 ) -> None:
-    logging.getLogger("pmstream").propagate = True
+    # Another test may have configured the log, as commands do.
+    for name in ("pmstream", "pmstream.kafka"):
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
+        caplog.set_level(logging.DEBUG, logger=name)
     caplog.set_level(logging.DEBUG)
     ways = {
         "scram": SASL,
