@@ -17,8 +17,8 @@ from pmstream.runtime.takeover import Takeover
 from pmstream.runtime.trim import trim
 from pmstream.runtime.vitals import Condition, Vitals
 
-TRIM_SECONDS = 60.0
-"""So often a worker that works gives back memory that was freed."""
+TRIM_SECONDS = 15.0
+"""So often, at most, a worker that works gives back memory that was freed."""
 
 _SILENT_SECONDS, _PINNED_SECONDS = 4.0, 1.0  # together the 5 s of protocol §4 a
 """A silent inbox whose last stable offset stands below its end for so long is looked into."""

@@ -47,7 +47,7 @@ def test_a_worker_gives_back_once_after_it_has_read_and_never_when_it_read_nothi
     world.close()
 
 
-def test_a_worker_that_works_gives_back_once_a_minute_and_one_that_rests_does_not(
+def test_a_worker_that_works_gives_back_now_and_then_and_one_that_rests_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
