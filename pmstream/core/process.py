@@ -217,9 +217,10 @@ def takes(callback: Callable[..., Any], count: int) -> bool:
 
 
 def _asks(manager: ProcessManager[Any], name: str) -> bool:
-    """Whether a callback is the author's, and takes Metadata."""
-    is_own = getattr(type(manager), name) is not getattr(ProcessManager, name)
-    return is_own and takes(getattr(manager, name), 3)
+    """Whether a callback is the author's, on class or instance, and takes Metadata."""
+    callback = getattr(manager, name)
+    is_own = getattr(callback, "__func__", callback) is not getattr(ProcessManager, name)
+    return is_own and takes(callback, 3)
 
 
 def _uniform(callback: Callable[..., Any], most: int) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from pmstream.telemetry import AttemptFailed, AttemptStarted, AttemptStopped
 from tests.runtime import world as worlds
-from tests.runtime.world import Counter, Do, Happened, World
+from tests.runtime.world import Count, Counter, Do, Happened, World
 
 Listen = Callable[..., World]
 
@@ -85,6 +85,26 @@ def test_an_event_that_is_handled_starts_and_stops(listen: Listen) -> None:
     assert {name: getattr(stop, name) for name in AttemptStarted.__struct_fields__} == {
         name: getattr(start, name) for name in AttemptStarted.__struct_fields__
     }
+
+
+class Blind(Counter):
+    """Takes no Metadata."""
+
+    def handle(self, state: Count, event: Happened) -> Do:  # type: ignore[override]
+        return Do(process=event.process, n=event.n, count=1)
+
+
+def test_listeners_hear_of_the_event_although_no_callback_takes_metadata(listen: Listen) -> None:
+    heard: list[Any] = []
+    world = listen(heard.append, manager=Blind())
+
+    world.count("a", [7])
+    world.settle()
+
+    assert [(each.process_uuid, each.topic, each.attempt) for each in heard] == [
+        ("a", "world.events", 1),
+        ("a", "world.events", 1),
+    ]
 
 
 def test_each_failed_try_is_heard_with_its_number_and_the_answer(listen: Listen) -> None:

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 from opentelemetry.trace import StatusCode
 
@@ -32,7 +33,7 @@ from tests.runtime.tracing.kit import (
     told,
     trace_of,
 )
-from tests.runtime.world import Happened
+from tests.runtime.world import Count, Counter, Do, Happened, Oops
 
 
 def test_each_step_links_to_the_one_before_it(make: Make) -> None:
@@ -69,6 +70,29 @@ def test_a_delayed_retry_is_a_new_trace_linked_to_the_try_before(
     assert len({trace_of(each) for each in (first, *tries)}) == 1 + len(tries)
     assert told(again, Attribute.OUTCOME) == "handled"
     assert carried_by(world.asked()[0].headers) == (trace_of(again), id_of(send))
+
+
+def test_tries_are_told_although_no_callback_takes_metadata(
+    make: Make, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def handle(self: Counter, state: Count, event: Happened) -> Do:
+        if not self.healed:
+            raise Oops("not yet")
+        return Do(process=event.process, n=event.n, count=1)
+
+    world = make()
+    for name, callback in {"handle": handle, "apply": Counter.apply}.items():
+        monkeypatch.setattr(type(world.manager), name, callback)
+    world.restart()  # callbacks are bound when a worker starts
+    happens(world, "retry")
+    world.manager.healed = True
+    clock.advance(6)
+    world.settle()
+
+    tries = world.collector.named("process world.events")
+    assert [told(each, Attribute.ATTEMPT) for each in tries] == [*range(1, len(tries) + 1)]
+    assert len(tries) > 1
+    assert told(tries[-1], Attribute.OUTCOME) == "handled"
 
 
 def test_a_timer_is_a_new_trace_linked_to_the_step_that_set_it(
