@@ -5,7 +5,7 @@ is closed. Rule: a mark is written once, in a transaction: whoever marks fences 
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -13,9 +13,9 @@ from pmstream.app import App, Names
 from pmstream.errors import ConfigurationError, Undecodable
 from pmstream.operate.bounds import bounds, own_topic
 from pmstream.operate.reading import read_once
+from pmstream.operate.transaction import transaction
 from pmstream.runtime.codec import Codec, Undeclared
 from pmstream.runtime.log import Log, Producer, Record
-from pmstream.runtime.log_errors import LogError
 
 SOURCE, ERROR, TIME = "pm-source", "pm-error", "pm-time"
 """Headers of a letter: where its record stands, what is wrong with it, when that was found."""
@@ -24,9 +24,6 @@ LETTER, MARK, WHO, WHY = "pm-letter", "pm-mark", "pm-who", "pm-why"
 """Headers of a mark."""
 
 DROPPED, REDRIVEN = "dropped", "redriven"
-
-WRITE_SECONDS = 30.0
-"""Until marks that no broker takes are an error."""
 
 
 class Letter(Struct, frozen=True):
@@ -106,15 +103,8 @@ def sole(log: Log, names: Names) -> Iterator[Producer]:
     log.topics()  # a cluster that is away says so sooner here
     producer = log.producer(f"{names.app}.{names.process_manager}.dead-letters")
     try:
-        producer.begin()
-        try:
+        with transaction(producer):
             yield producer
-            producer.flush(WRITE_SECONDS)
-        except BaseException:
-            with suppress(LogError):  # else the broker does, after transaction_timeout_ms
-                producer.abort(WRITE_SECONDS)
-            raise
-        producer.commit(WRITE_SECONDS)
     finally:
         producer.drop()
 
