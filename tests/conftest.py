@@ -1,4 +1,4 @@
-"""What every test shares: the Hypothesis profiles, and the fixtures of the embedded Kafka."""
+"""What every test shares: the Hypothesis profiles, and the clusters in memory and on Kafka."""
 
 import os
 from importlib.util import find_spec
@@ -13,4 +13,6 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("dev"), max_examples=200, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-pytest_plugins = ["tests.kafka_fixture"] if find_spec("tests.kafka_fixture") else []
+pytest_plugins = ["tests.memory_fixture"]
+if find_spec("tests.kafka_fixture"):
+    pytest_plugins.append("tests.kafka_fixture")

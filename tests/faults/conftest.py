@@ -12,11 +12,6 @@ from tests.runtime.world import World
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def log(clock: VirtualClock) -> MemoryLog:
     return MemoryLog(clock)
 

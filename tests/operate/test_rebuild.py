@@ -1,7 +1,5 @@
 """State made anew from history: the same code makes the same bytes, and sends nothing twice."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +8,6 @@ from pmstream.core.orders import Verb
 from pmstream.errors import Busy, ConfigurationError
 from pmstream.operate import generations, rebuild
 from pmstream.operate.shadow import compare
-from pmstream.runtime.clock import VirtualClock
-from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from tests.operate.rebuilding import (
     PM,
@@ -24,20 +20,6 @@ from tests.operate.rebuilding import (
     timeless,
 )
 from tests.runtime.world import World, make_app
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
-def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
-    """Its workers have run."""
-    made = World(MemoryLog(clock), tmp_path, clock)
-    made.start_all()
-    yield made
-    made.close()
 
 
 def test_the_same_code_makes_the_same_bytes_and_sends_nothing(world: World) -> None:

@@ -1,7 +1,5 @@
 """What forbids a rebuild, and what keeps one from going live."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +8,7 @@ from pmstream import failure, routing
 from pmstream.core.lifecycle import Condition
 from pmstream.core.orders import Verb
 from pmstream.errors import Busy, ConfigurationError, Stopped
-from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log import TopicPartition
-from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from tests.faults.kit import in_condition
 from tests.operate.rebuilding import (
@@ -25,20 +21,6 @@ from tests.operate.rebuilding import (
     stop,
 )
 from tests.runtime.world import World, make_app
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
-def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
-    """Its workers have run."""
-    made = World(MemoryLog(clock), tmp_path, clock)
-    made.start_all()
-    yield made
-    made.close()
 
 
 def test_nothing_is_written_by_a_look(world: World) -> None:

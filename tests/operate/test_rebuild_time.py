@@ -1,10 +1,7 @@
 """Rebuilds with timers, replies and redriven dead letters; in direct mode."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from pmstream import failure, routing
 from pmstream.operate.redrive import Redriver
@@ -21,20 +18,6 @@ from tests.runtime import clocked
 from tests.runtime.clocked import TIMER_SECONDS, ClockedWorld, asked
 from tests.runtime.direct_world import Direct
 from tests.runtime.world import World, make_app
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
-def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
-    """Its workers have run."""
-    made = World(MemoryLog(clock), tmp_path, clock)
-    made.start_all()
-    yield made
-    made.close()
 
 
 def clocked_world(tmp_path: Path, clock: VirtualClock, **options: Any) -> ClockedWorld:

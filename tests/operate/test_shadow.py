@@ -1,6 +1,6 @@
 """Today's code over history: the same code makes the same; another rule names whom it concerns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,6 @@ from tests.runtime import clocked
 from tests.runtime.clocked import TIMER_SECONDS, ClockedWorld, asked
 from tests.runtime.direct_world import Direct
 from tests.runtime.world import Count, Counter, Do, Happened, World, make_app
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
-def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
-    made = World(MemoryLog(clock), tmp_path, clock)
-    made.start_all()
-    yield made
-    made.close()
 
 
 def shadow(world: World, app: App | None = None) -> Compared:

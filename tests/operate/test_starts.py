@@ -19,11 +19,6 @@ TRANSFERS = SOURCES[0]
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def log(clock: VirtualClock) -> MemoryLog:
     found = MemoryLog(clock)
     topics.carry_out(topics.plan(bank(), found, SETTINGS, create_missing=True), found)

@@ -33,11 +33,6 @@ class Turning(VirtualClock):
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
     made = World(MemoryLog(clock), tmp_path, clock, app=make_app(backlog_limit=3))
     made.start_all()

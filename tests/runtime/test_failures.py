@@ -1,8 +1,5 @@
 """Failures through the whole runtime: who waits, who does not, and what survives a restart."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from pmstream.core.instance import (
@@ -15,23 +12,9 @@ from pmstream.core.lifecycle import (
 )
 from pmstream.errors import Stopped
 from pmstream.runtime.clock import VirtualClock
-from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from pmstream.runtime.store import instance_key
 from tests.runtime.world import Happened, World
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
-def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
-    made = World(MemoryLog(clock), tmp_path, clock)
-    made.start_all()
-    yield made
-    made.close()
 
 
 def instance(world: World, process: str) -> Instance | None:

@@ -20,11 +20,6 @@ from tests.runtime.world import World
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
     made = World(MemoryLog(clock), tmp_path, clock)
     yield made

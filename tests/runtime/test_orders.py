@@ -29,11 +29,6 @@ class Crash(Exception):
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
     made = World(MemoryLog(clock), tmp_path, clock)
     yield made

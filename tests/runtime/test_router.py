@@ -22,11 +22,6 @@ from tests.runtime.world import SOURCE, Counter, World, make_app
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def log(clock: VirtualClock) -> MemoryLog:
     return MemoryLog(clock)
 

@@ -19,11 +19,6 @@ PLACE = TopicPartition("changelog", 0)
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def log(clock: VirtualClock) -> MemoryLog:
     made = MemoryLog(clock)
     made.create_topics([TopicSpec(PLACE.topic, 1)])

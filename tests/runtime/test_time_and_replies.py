@@ -17,11 +17,6 @@ Make = Callable[..., ClockedWorld]
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def make(tmp_path: Path, clock: VirtualClock) -> Iterator[Make]:
     made: list[ClockedWorld] = []
 

@@ -1,6 +1,5 @@
 """What a worker tells of itself: counters, conditions of partitions, and no name without a row."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,6 @@ from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from pmstream.runtime.vitals import Condition, Values, Vitals
 from tests.runtime.world import World, make_app
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
-def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
-    made = World(MemoryLog(clock), tmp_path, clock)
-    made.start_all()
-    yield made
-    made.close()
 
 
 def counted(vitals: Vitals, name: str) -> dict[str, float]:

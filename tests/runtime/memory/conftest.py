@@ -8,11 +8,6 @@ from tests.contract.world import World
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def log(clock: VirtualClock) -> MemoryLog:
     return MemoryLog(clock)
 

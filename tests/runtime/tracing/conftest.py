@@ -13,11 +13,6 @@ from tests.runtime.tracing.kit import ENOUGH, Make, TracedWorld
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def make(tmp_path: Path, clock: VirtualClock) -> Iterator[Make]:
     made: list[TracedWorld] = []
 
