@@ -9,7 +9,7 @@ import pytest
 from fastavro import schemaless_reader, schemaless_writer
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Struct
+from msgspec import Struct, defstruct
 from msgspec.structs import asdict
 
 from pmstream import App, ProcessManager
@@ -121,6 +121,33 @@ def test_what_is_not_plainly_right_goes_the_long_way(field: str, value: object) 
 
     with pytest.raises(Slowly):
         WRITE(Plain(**{**good, field: value}))
+
+
+EDGES = [sign * (1 << bits) + by for bits in range(63) for by in (-1, 0, 1) for sign in (1, -1)]
+
+
+@pytest.mark.parametrize("behind", [0, 1, 2, 9], ids=lambda each: f"{each} bytes behind")
+def test_a_number_of_any_length_is_as_fastavro_has_it(behind: int) -> None:
+    """Those of eight bytes are read at once, if so many are there: at the end they are not."""
+    schema = {"type": "record", "name": "N", "fields": [{"name": "n", "type": "long"}]}
+    fields = [("n", "long")]
+    if behind:
+        schema["fields"] += [{"name": "b", "type": "bytes"}]  # type: ignore[operator]
+        fields += [("b", "bytes")]
+    made = defstruct("N", [(name, Any) for name, _ in fields], frozen=True)
+    write, read = quick_writer(fields, b"", slowly), quick_reader(fields, 0, made)
+    tail = (b"\xff" * (behind - 1),) if behind else ()
+
+    for number in [*EDGES, 2**63 - 1, -(2**63)]:
+        stream = BytesIO()
+        schemaless_writer(stream, schema, dict(zip("nb", (number, *tail), strict=False)))
+        value = stream.getvalue()
+        assert write(made(number, *tail)) == value
+        assert read(value) in {made(number, *tail), None}
+        if len(value) - behind < 10:  # a tenth byte is for the long way
+            assert read(value) == made(number, *tail)
+        for size in range(len(value)):
+            assert read(value[:size]) is None
 
 
 @pytest.mark.parametrize("odd", [["null", "string"], {"type": "long"}, "float", "other.Name"])
