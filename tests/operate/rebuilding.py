@@ -24,8 +24,8 @@ class Killed(BaseException):
     """Ends a rebuild where it stands, as SIGKILL does."""
 
 
-def lived(world: World) -> World:
-    """Processes in all conditions, some handled after an order; some events are dead letters."""
+def begun(world: World) -> None:
+    """Events of processes that will be in all conditions."""
     for each in "abcdef":
         world.count(each, range(3))
     world.count("a", [3], what="park")
@@ -33,6 +33,11 @@ def lived(world: World) -> World:
     world.count("b", [3], what="skip")
     world.count("c", [3], what="stop")
     world.count("d", [3], what="park")
+
+
+def lived(world: World) -> World:
+    """Processes in all conditions, some handled after an order; some events are dead letters."""
+    begun(world)
     world.count("e", [3], what="bad route")
     world.log.writer().produce(world.source, b"no event", b"k", partition=1)
     world.settle(lambda: in_condition(world, "d") is Condition.PARKED)

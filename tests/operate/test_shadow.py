@@ -11,12 +11,12 @@ from pmstream import App
 from pmstream.core.lifecycle import Condition
 from pmstream.core.orders import Verb
 from pmstream.errors import ConfigurationError, Stopped
-from pmstream.operate import orders
 from pmstream.operate.shadow import Compared, compare
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log import TopicPartition
 from pmstream.runtime.memory import MemoryLog
 from tests.faults.kit import in_condition
+from tests.operate.rebuilding import begun, order
 from tests.runtime import clocked
 from tests.runtime.clocked import TIMER_SECONDS, ClockedWorld, asked
 from tests.runtime.direct_world import Direct
@@ -42,17 +42,9 @@ def with_rule(world: World, change: Callable[[Counter], None]) -> App:
 
 def lived(world: World) -> World:
     """Processes in all conditions, some handled after an order."""
-    for each in "abcdef":
-        world.count(each, range(3))
-    world.count("a", [3], what="park")
-    world.count("a", [4, 5])
-    world.count("b", [3], what="skip")
-    world.count("c", [3], what="stop")
-    world.count("d", [3], what="park")
+    begun(world)
     world.settle(lambda: in_condition(world, "d") is Condition.PARKED)
-    made = orders.make(Verb.SKIP, ["d"], {}, "ops", "a test", world.clock.now())
-    orders.give(world.log, world.names, made)
-    world.settle()
+    order(world, Verb.SKIP, "d")
     return world
 
 

@@ -187,25 +187,33 @@ def work(world: World, commands: int = 3) -> None:
         world.turn(10)
 
 
+def typed(
+    folder: Path, variables: Mapping[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs `pmstream` to its end with these variables, and no other of ours."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("PMSTREAM_")
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "pmstream", *arguments],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(ROOT), **variables},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
 def ask(
     folder: Path, door: Door, properties: Mapping[str, str], *arguments: str
 ) -> tuple[int, str, str]:
     """Runs `pmstream` as a user would: its exit code, output and errors."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PMSTREAM_")
-    }
-    environment |= {"PYTHONPATH": str(ROOT), "PMSTREAM_BOOTSTRAP_SERVERS": door.address}
+    variables = {"PMSTREAM_BOOTSTRAP_SERVERS": door.address}
     for name, value in properties.items():
-        environment[f"PMSTREAM_KAFKA__{name.replace('.', '__')}"] = value
-    done = subprocess.run(
-        [sys.executable, "-m", "pmstream", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+        variables[f"PMSTREAM_KAFKA__{name.replace('.', '__')}"] = value
+    done = typed(folder, variables, *arguments)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -1,9 +1,6 @@
 """Secrets, from each place they may come from, stand in nothing that the command line says."""
 
 import logging
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +10,7 @@ from pmstream.config import Settings
 from pmstream.errors import ConfigurationError, PmstreamError
 from pmstream.runtime.kafka import KafkaLog
 from tests.security.issuer import SECRET
-from tests.security.kit import PASSWORD, ROOT, SASL, Secured
+from tests.security.kit import PASSWORD, SASL, Secured, typed
 
 APP = "pmstream.examples.transfer:app"
 MARK = "secret-value-"
@@ -61,11 +58,7 @@ def folder(tmp_path: Path) -> Path:
 
 def ask(folder: Path, *arguments: str, **changed: str) -> str:
     """All that a command says."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PMSTREAM_")
-    }
-    environment |= {
-        "PYTHONPATH": str(ROOT),
+    variables = {
         "PMSTREAM_BOOTSTRAP_SERVERS": NOBODY,
         "PMSTREAM_SECRETS_DIR": "secrets",
         "PMSTREAM_HEALTH_PORT": "0",
@@ -78,16 +71,7 @@ def ask(folder: Path, *arguments: str, **changed: str) -> str:
         "PMSTREAM_TRACING_ENDPOINT": f"http://user:{MARK}collector@127.0.0.1:9",
         **changed,
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "pmstream", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = typed(folder, variables, *arguments)
     return done.stdout + done.stderr
 
 
