@@ -19,7 +19,8 @@ from pmstream.runtime.child import Child, Spec, View
 
 EXIT_UNREACHABLE, EXIT_BUSY = 69, 75
 """A worker's exit codes when Kafka does not answer, and when it has to wait for somebody else
-(another generation is being made): tried again for ever, on nobody's budget."""
+(another generation is being made, another process has the state directory): tried again for ever,
+on nobody's budget."""
 
 DUMP_SIGNAL = signal.SIGUSR1
 """Makes a worker write the stacks of its threads to its log."""
