@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from pmstream.app import Names
-from pmstream.errors import Unreachable
+from pmstream.operate.bounds import bounds
 from pmstream.operate.contents import Looked
 from pmstream.operate.reading import read_once
 from pmstream.runtime.changelog import CommitRecord
@@ -82,26 +82,29 @@ def _routers(log: Log, names: Names, sources: Iterable[TopicInfo]) -> Iterator[L
 
 def _open(log: Log, topics: Mapping[str, TopicInfo], *names: str) -> Iterator[Left]:
     for name in names:
-        for number in range(topics[name].partitions):
-            place = TopicPartition(name, number)
-            _, stable = _ends(log, place)
-            end = log.end(place, stable=False)
-            if end is None or stable < end:
-                yield Left(_said(place), "an open transaction", _WAIT)
+        for place in open_transactions(log, topics[name]):
+            yield Left(_said(place), "an open transaction", _WAIT)
+
+
+def open_transactions(log: Log, topic: TopicInfo) -> Iterator[TopicPartition]:
+    """Partitions that hide what an open transaction wrote. Raises Unreachable."""
+    for place, (_, stable) in bounds(log, topic).items():
+        end = log.end(place, stable=False)
+        if end is None or stable < end:
+            yield place
 
 
 def _inbox(log: Log, names: Names, topic: TopicInfo, looked: Looked) -> Iterator[Left]:
     """Events that no owner has taken in."""
     known = positions(log, names.group("instances"), topic)
-    for number in range(topic.partitions):
-        place = TopicPartition(topic.name, number)
+    for place, span in bounds(log, topic).items():
         last, committed = looked.commits.get(place.partition), known.get(place)
         if committed is not None and last is not None and not last.matches(committed):
             yield Left(_said(place), _disagree(last, committed), _STATE)
             continue
         position = last.source if last is not None else 0
         begin = committed.position if committed is not None else position
-        count = _unread(log, place, begin)
+        count = unread(log, place, span, begin)
         if count:
             is_paused = last is not None and last.paused
             yield Left(
@@ -117,31 +120,38 @@ def _disagree(last: CommitRecord, committed: Committed) -> str:
 
 
 def _orders(log: Log, topic: TopicInfo, looked: Looked) -> Iterator[Left]:
-    for number in range(topic.partitions):
-        place = TopicPartition(topic.name, number)
-        last = looked.commits.get(number)
-        count = _unread(log, place, last.orders if last is not None else 0, is_order)
+    for place, span in bounds(log, topic).items():
+        last = looked.commits.get(place.partition)
+        count = unread(log, place, span, last.orders if last is not None else 0, is_order)
         if count:
             yield Left(_said(place), f"{count} orders are not obeyed", _RUN)
 
 
-def _unread(
-    log: Log, place: TopicPartition, begin: int, counts: Callable[[Record], bool] = lambda _: True
+def unread(
+    log: Log,
+    place: TopicPartition,
+    span: tuple[int, int],
+    begin: int,
+    counts: Callable[[Record], bool] = lambda _: True,
 ) -> int:
-    """Records from there on; markers take offsets, so that only reading tells."""
-    start, end = _ends(log, place)
-    span = {place: (max(start, begin), end)}
+    """Records from there on; markers take offsets, so that only reading tells.
+
+    Args:
+        log: the cluster.
+        place: the partition.
+        span: its start and end.
+        begin: the position of who takes it in.
+        counts: whether a record does.
+
+    Raises:
+        Unreachable, Unavailable: the cluster.
+    """
+    start, end = span
+    left = {place: (max(start, begin), end)}
     try:
-        return sum(counts(record) for records in read_once(log, span) for record in records)
+        return sum(counts(record) for records in read_once(log, left) for record in records)
     except PositionLost:
         return 0  # purged meanwhile: so old that nobody waits for it
-
-
-def _ends(log: Log, place: TopicPartition) -> tuple[int, int]:
-    start, end = log.start(place), log.end(place, stable=True)
-    if start is None or end is None:
-        raise Unreachable(f"{_said(place)} does not answer (no leader): try again")
-    return start, end
 
 
 def _said(place: TopicPartition) -> str:

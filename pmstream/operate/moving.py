@@ -11,13 +11,14 @@ from msgspec.structs import replace
 from pmstream.app import Names
 from pmstream.config import Settings
 from pmstream.errors import ConfigurationError, Stopped
-from pmstream.operate import generations, topics
+from pmstream.operate import generations, standstill, topics
 from pmstream.operate.bounds import records
 from pmstream.operate.contents import Contents, look
 from pmstream.operate.copying import Copy
 from pmstream.operate.generations import Making
 from pmstream.operate.transaction import write
 from pmstream.runtime.changelog import COMMIT_KEY, CommitRecord, Seen, dump_commit
+from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Out
 from pmstream.runtime.log import Committed, Log, TopicPartition, TopicSpec
 from pmstream.runtime.roles import INSTANCES, ROUTER
@@ -32,30 +33,30 @@ Progress = Callable[[str, int, int], None]
 _SIZE = "max.message.bytes"
 
 
-def make_topics(log: Log, making: Making, settings: Settings) -> None:
-    """Makes those of the new generation that are not there yet.
+def make_topics(log: Log, making: Making, settings: Settings, clock: Clock) -> None:
+    """Makes those of the new generation that are not there yet, and waits until all can be used.
 
     Raises:
         ConfigurationError: one is there that pmstream did not make.
-        Refused, Unavailable: the cluster.
+        Refused, Unavailable, Unreachable: the cluster.
     """
     existing = log.topics()
     config = log.config(making.old.changelog)
-    missing: list[TopicSpec] = []
+    wanted: list[TopicSpec] = []
     for each in topics.of_generation(
         making.app, log, settings, making.new, making.change.partitions
     ):
         spec, there = each.spec, existing.get(each.spec.name)
-        if there is None:
-            # What fits into the old changelog must fit into the new one.
-            size = max(int(config.get(_SIZE, 0)), int(spec.config.get(_SIZE, 0)))
-            missing.append(replace(spec, config={**spec.config, _SIZE: str(size)}))
-        elif each.role != topics.Role.DEAD_LETTERS and there.partitions != spec.partitions:
+        is_ours = each.role == topics.Role.DEAD_LETTERS  # of all generations
+        if there is not None and not is_ours and there.partitions != spec.partitions:
             raise ConfigurationError(
                 f"{spec.name} is there already, with {there.partitions} partitions: it is not "
                 "what this command makes; delete it"
             )
-    log.create_topics(missing)
+        # What fits into the old changelog must fit into the new one.
+        size = max(int(config.get(_SIZE, 0)), int(spec.config.get(_SIZE, 0)))
+        wanted.append(replace(spec, config={**spec.config, _SIZE: str(size)}))
+    standstill.make_topics(log, wanted, clock)
 
 
 def restore_positions(log: Log, names: Names, commits: Mapping[int, CommitRecord]) -> None:
@@ -109,7 +110,7 @@ def copy(
 def first_commit(
     commits: Iterable[CommitRecord], partitions: int, owner: str, now: int
 ) -> CommitRecord:
-    """What each partition of the new generation begins with (ADR 12).
+    """What each partition of the new generation begins with (ADR 13).
 
     Its instances may come from any old partition, so it has seen whatever one of those has: as
     nothing is under way, what went to the others up to there was taken in, too.

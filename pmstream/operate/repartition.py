@@ -130,7 +130,7 @@ def carry_out(
         settings=settings,
         clock=clock,
     )
-    moving.make_topics(log, making, settings)
+    moving.make_topics(log, making, settings, clock)
     moving.restore_positions(log, making.old, plan.looked.commits)
     generations.close(log, making, clock)
     _check_unchanged(log, plan, making)

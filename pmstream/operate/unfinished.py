@@ -10,7 +10,7 @@ from pmstream.app import Names
 from pmstream.core.instance import Instance
 from pmstream.core.lifecycle import Condition, condition
 from pmstream.operate.bounds import bounds
-from pmstream.operate.reading import read_once
+from pmstream.operate.drained import open_transactions, unread
 from pmstream.operate.stand import Stand
 from pmstream.runtime.log import Log, TopicPartition
 
@@ -48,20 +48,21 @@ def unhandled(log: Log, names: Names, positions: dict[TopicPartition, int]) -> I
     Raises:
         Unreachable, Unavailable, Refused: the cluster.
     """
-    inbox = bounds(log, log.topics()[names.inbox])
-    left = {place: (positions.get(place, low), end) for place, (low, end) in inbox.items()}
-    count = sum(len(records) for records in read_once(log, left))
+    inbox = log.topics()[names.inbox]
+    count = sum(
+        unread(log, place, span, positions.get(place, 0))
+        for place, span in bounds(log, inbox).items()
+    )
     if count:
         yield (
             f"{count} routed events are not handled yet: their commands would be lost; let the "
             "instances workers run (without routers) until `pmstream status` says that they are"
         )
-    for place, (_, end) in inbox.items():
-        if (log.end(place, stable=False) or end) > end:
-            yield (
-                f"{place.topic}-{place.partition} has an open transaction: a worker died in it, "
-                "and the broker ends it within transaction.timeout.ms; try again then"
-            )
+    for place in open_transactions(log, inbox):
+        yield (
+            f"{place.topic}-{place.partition} has an open transaction: a worker died in it, "
+            "and the broker ends it within transaction.timeout.ms; try again then"
+        )
 
 
 def lost(old: Stand, new: Stand) -> Iterator[str]:
