@@ -4,13 +4,14 @@
 # and `pmstream run bank.payments:app` finds it, because /app is the working directory.
 ARG PYTHON=3.13
 
-FROM python:${PYTHON}-slim AS build
+# Not slim: it has a compiler, for the codec of pmstream; the same Debian and Python as below.
+FROM python:${PYTHON} AS build
 WORKDIR /src
 RUN python -m venv /opt/pmstream
-# The locked packages change rarely: a layer of their own. All are wheels, no compiler is needed.
+# The locked packages change rarely: a layer of their own. All are wheels.
 COPY requirements/image.lock requirements/
 RUN /opt/pmstream/bin/pip install --no-cache-dir --only-binary=:all: --require-hashes -r requirements/image.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY avro avro
 COPY pmstream pmstream
 RUN /opt/pmstream/bin/pip install --no-cache-dir --no-deps . \

@@ -40,6 +40,7 @@ NOT_SETTINGS = frozenset(
         "PMSTREAM_JAVA",
         "PMSTREAM_CACHE",
         "PMSTREAM_PYTHON",
+        "PMSTREAM_PURE_PYTHON",
         "PMSTREAM_REPORT_FD",
     }
 )

@@ -13,6 +13,6 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("dev"), max_examples=200, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-pytest_plugins = ["tests.memory_fixture"]
+pytest_plugins = ["tests.memory_fixture", "tests.flat_fixture"]
 if find_spec("tests.kafka_fixture"):
     pytest_plugins.append("tests.kafka_fixture")

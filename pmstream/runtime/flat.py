@@ -3,15 +3,29 @@
 Rule: a short cut, never a second opinion. Whatever is not plainly right (another type, a number out
 of range, bytes that end early) goes the long way, through fastavro, which judges it.
 
-`python -m bench.path` measures it beside fastavro; figures are in docs/performance.md.
+There are two of them, which tests hold to be alike: compiled (`_flat.c`, in wheels that were built
+where there is a C compiler), and Python, made by the source's own words. PMSTREAM_PURE_PYTHON=1
+leaves the compiled one out. `python -m bench.path` measures both beside fastavro.
 """
 
+import os
 import struct
+import sys
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
+
+try:
+    from pmstream.runtime import _flat
+except ImportError:  # built without a compiler, or a checkout that nobody installed
+    _compiled = None
+else:
+    _compiled = None if os.environ.get("PMSTREAM_PURE_PYTHON") else _flat
+
+IS_COMPILED = _compiled is not None
+"""Whether the compiled one is at work."""
 
 Fields = Sequence[tuple[str, str]]
 """Names and Avro types, in the schema's order."""
@@ -25,6 +39,8 @@ _LENGTHS = {"string": 0, "bytes": 0}
 _BITS = {"int": 31, "long": 63}
 _TYPES = {"string": "str", "bytes": "bytes", "int": "int", "long": "int", "boolean": "bool"}
 _TYPES["double"] = "float"
+_LETTERS = {"string": "s", "bytes": "b", "int": "i", "long": "l", "boolean": "?"}
+_LETTERS["double"] = "d"
 _SMALL = 8_192
 
 
@@ -37,6 +53,28 @@ def plain_fields(schema: Any) -> Fields | None:
 
 def quick_writer(fields: Fields, prefix: bytes, slowly: Write) -> Write:
     """Makes the function that writes records of these fields behind a prefix."""
+    if _compiled is None:
+        return python_writer(fields, prefix, slowly)
+    made: Write = _compiled.writer(*_plan(fields), prefix, slowly)
+    return made
+
+
+def quick_reader(fields: Fields, start: int, type_: type[Struct]) -> QuickRead:
+    """Makes the function that reads records of these fields, `start` bytes into their values."""
+    if _compiled is None:
+        return python_reader(fields, start, type_)
+    made: QuickRead = _compiled.reader(*_plan(fields), start, type_)
+    return made
+
+
+def _plan(fields: Fields) -> tuple[tuple[str, ...], bytes]:
+    names, types = zip(*fields, strict=True)
+    # Interned, as the names of a type's attributes are: they are found by identity.
+    return tuple(map(sys.intern, names)), "".join(map(_LETTERS.__getitem__, types)).encode()
+
+
+def python_writer(fields: Fields, prefix: bytes, slowly: Write) -> Write:
+    """`quick_writer` in Python."""
     lines = ["def write(message):", "    try:"]
     checks, parts = [], ["prefix"]
     for number, (name, type_) in enumerate(fields):
@@ -66,8 +104,8 @@ def quick_writer(fields: Fields, prefix: bytes, slowly: Write) -> Write:
     return write
 
 
-def quick_reader(fields: Fields, start: int, type_: type[Struct]) -> QuickRead:
-    """Makes the function that reads records of these fields, `start` bytes into their values."""
+def python_reader(fields: Fields, start: int, type_: type[Struct]) -> QuickRead:
+    """`quick_reader` in Python."""
     lines = ["def read(value):", "    try:", f"        at = {start}"]
     for number, (_, kind) in enumerate(fields):
         f = f"f{number}"

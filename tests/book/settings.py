@@ -22,6 +22,7 @@ OTHERS = {
     "PMSTREAM_JAVA": "The Java that `pmstream dev kafka` and the demo run Kafka with.",
     "PMSTREAM_CACHE": "Where Kafka's jars are kept, instead of the user's cache.",
     "PMSTREAM_PYTHON": "The Python that `./dev` makes its environment from.",
+    "PMSTREAM_PURE_PYTHON": "1: a wheel is built, and a worker runs, without the compiled codec.",
 }
 """Variables of our prefix that are no settings."""
 

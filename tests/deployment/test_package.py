@@ -119,6 +119,23 @@ def test_without_java_the_demo_says_what_is_missing(installed: Installed) -> Non
     assert "pmstream[kafka-dev]" in asked.stderr
 
 
+def test_its_codec_is_compiled_where_a_compiler_is(installed: Installed, compiled: object) -> None:
+    asked = "from pmstream.runtime import flat; print(flat.IS_COMPILED)"
+
+    assert installed.run("python", "-c", asked).stdout == "True\n"
+
+
+def test_a_pure_wheel_is_for_every_machine(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation"]
+
+    done = run([*command, "--outdir", tmp_path, ROOT], environment={"PMSTREAM_PURE_PYTHON": "1"})
+
+    assert done.returncode == 0, done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == [
+        f"pmstream-{__version__}-py3-none-any.whl"
+    ]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_its_commands(installed: Installed, shell: str) -> None:
     asked = {

@@ -1,4 +1,4 @@
-"""The short cut for plain records says what fastavro says, or nothing."""
+"""The short cut for plain records says what fastavro says, or nothing; compiled or not."""
 
 import json
 from io import BytesIO
@@ -15,42 +15,8 @@ from msgspec.structs import asdict
 from pmstream import App, ProcessManager
 from pmstream.errors import Undecodable
 from pmstream.runtime.codec import Codec, MessageInvalid
-from pmstream.runtime.flat import plain_fields, quick_reader, quick_writer
-
-TYPES = {"text": "string", "raw": "bytes", "short": "int", "long": "long", "yes": "boolean"}
-TYPES["real"] = "double"
-SCHEMA: dict[str, Any] = {
-    "type": "record",
-    "name": "test.Plain",
-    "fields": [{"name": name, "type": type_} for name, type_ in TYPES.items()],
-}
-PREFIX = b"prefix"
-
-
-class Plain(Struct, frozen=True):
-    """One field of each plain type."""
-
-    __schema__: ClassVar[str] = "test.Plain"
-    text: Any
-    raw: Any
-    short: Any
-    long: Any
-    yes: Any
-    real: Any
-
-
-class Slowly(Exception):
-    """The long way was gone."""
-
-
-def slowly(_message: object) -> bytes:
-    raise Slowly
-
-
-FIELDS = plain_fields(SCHEMA)
-assert FIELDS is not None
-WRITE = quick_writer(FIELDS, PREFIX, slowly)
-READ = quick_reader(FIELDS, len(PREFIX), Plain)
+from pmstream.runtime.flat import plain_fields
+from tests.flat_fixture import PREFIX, SCHEMA, Plain, Slowly, Twin, slowly
 
 GOOD = st.builds(
     Plain,
@@ -70,26 +36,26 @@ def plainly(message: Plain) -> bytes:
 
 
 @given(GOOD)
-def test_it_writes_the_bytes_of_fastavro(message: Plain) -> None:
-    assert WRITE(message) == plainly(message)
+def test_it_writes_the_bytes_of_fastavro(twin: Twin, message: Plain) -> None:
+    assert twin.write(message) == plainly(message)
 
 
 @given(GOOD)
-def test_it_reads_what_was_written_or_leaves_it(message: Plain) -> None:
-    found = READ(plainly(message))
+def test_it_reads_what_was_written_or_leaves_it(twin: Twin, message: Plain) -> None:
+    found = twin.read(plainly(message))
 
     assert found == message or (found is None and abs(message.long) >= 2**60)
 
 
 @given(GOOD, st.data())
 def test_damaged_bytes_are_read_as_fastavro_reads_them_or_left(
-    message: Plain, data: st.DataObject
+    twin: Twin, message: Plain, data: st.DataObject
 ) -> None:
     good = plainly(message)
     at, skipped = data.draw(st.integers(len(PREFIX), len(good))), data.draw(st.integers(0, 3))
     damaged = good[:at] + data.draw(st.binary(max_size=3)) + good[at + skipped :]
 
-    found = READ(damaged)
+    found = twin.read(damaged)
 
     if found is not None:
         stream = BytesIO(damaged[len(PREFIX) :])
@@ -116,18 +82,18 @@ def test_damaged_bytes_are_read_as_fastavro_reads_them_or_left(
         ("real", 1),
     ],
 )
-def test_what_is_not_plainly_right_goes_the_long_way(field: str, value: object) -> None:
+def test_what_is_not_plainly_right_goes_the_long_way(twin: Twin, field: str, value: object) -> None:
     good = {"text": "", "raw": b"", "short": 0, "long": 0, "yes": True, "real": 0.5}
 
     with pytest.raises(Slowly):
-        WRITE(Plain(**{**good, field: value}))
+        twin.write(Plain(**{**good, field: value}))
 
 
 EDGES = [sign * (1 << bits) + by for bits in range(63) for by in (-1, 0, 1) for sign in (1, -1)]
 
 
 @pytest.mark.parametrize("behind", [0, 1, 2, 9], ids=lambda each: f"{each} bytes behind")
-def test_a_number_of_any_length_is_as_fastavro_has_it(behind: int) -> None:
+def test_a_number_of_any_length_is_as_fastavro_has_it(twin: Twin, behind: int) -> None:
     """Those of eight bytes are read at once, if so many are there: at the end they are not."""
     schema = {"type": "record", "name": "N", "fields": [{"name": "n", "type": "long"}]}
     fields = [("n", "long")]
@@ -135,7 +101,7 @@ def test_a_number_of_any_length_is_as_fastavro_has_it(behind: int) -> None:
         schema["fields"] += [{"name": "b", "type": "bytes"}]  # type: ignore[operator]
         fields += [("b", "bytes")]
     made = defstruct("N", [(name, Any) for name, _ in fields], frozen=True)
-    write, read = quick_writer(fields, b"", slowly), quick_reader(fields, 0, made)
+    write, read = twin.writer(fields, b"", slowly), twin.reader(fields, 0, made)
     tail = (b"\xff" * (behind - 1),) if behind else ()
 
     for number in [*EDGES, 2**63 - 1, -(2**63)]:
@@ -148,6 +114,50 @@ def test_a_number_of_any_length_is_as_fastavro_has_it(behind: int) -> None:
             assert read(value) == made(number, *tail)
         for size in range(len(value)):
             assert read(value[:size]) is None
+
+
+def test_records_of_many_and_of_large_fields(twin: Twin) -> None:
+    names = [f"field{number}" for number in range(60)]
+    fields = [(name, "string" if number % 2 else "long") for number, name in enumerate(names)]
+    made = defstruct("Wide", [(name, Any) for name in names], frozen=True)
+    write, read = twin.writer(fields, b"", slowly), twin.reader(fields, 0, made)
+    message = made(*("é" * number if number % 2 else -number for number in range(60)))
+
+    assert read(write(message)) == message
+    assert read(write(message)[:-1]) is None
+    with pytest.raises(Slowly):
+        write(made(*([0] * 60)))
+
+
+class Picky(Struct, frozen=True):
+    """Refuses what the schema would allow."""
+
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.n < 0:
+            raise ValueError("never below zero")
+        if self.n == 7:
+            raise KeyboardInterrupt
+
+
+def test_what_the_type_refuses_is_for_the_long_way_but_an_interrupt_is_heard(twin: Twin) -> None:
+    read = twin.reader([("n", "long")], 0, Picky)
+
+    assert read(b"\4") == Picky(2)
+    assert read(b"\3") is None
+    with pytest.raises(KeyboardInterrupt):
+        read(b"\16")
+
+
+@pytest.mark.parametrize("value", [None, "text", bytearray(b"prefix\2"), b"pre", b""])
+def test_what_are_no_bytes_or_too_few_is_for_the_long_way(twin: Twin, value: Any) -> None:
+    assert twin.read(value) is None
+
+
+def test_a_message_without_the_fields_goes_the_long_way(twin: Twin) -> None:
+    with pytest.raises(Slowly):
+        twin.write(Picky(1))
 
 
 @pytest.mark.parametrize("odd", [["null", "string"], {"type": "long"}, "float", "other.Name"])

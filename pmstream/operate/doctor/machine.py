@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pmstream.operate import schemas
 from pmstream.operate.doctor.case import Case
 from pmstream.operate.doctor.finding import Finding, failure, note, skipped, warning
+from pmstream.runtime.flat import IS_COMPILED
 from pmstream.runtime.survey import ClusterFacts
 
 FILES_OF_A_PROCESS, FILES_OF_A_STORE, FILES_OF_A_FULL_STORE = 128, 16, 128
@@ -59,7 +60,7 @@ def libraries(case: Case) -> Iterator[Finding]:
     yield VERSIONS.found(
         "",
         f"Python {python}, librdkafka {engine}, confluent-kafka {client}, "
-        f"rocksdict {version('rocksdict')}",
+        f"rocksdict {version('rocksdict')}, codec {'compiled' if IS_COMPILED else 'in Python'}",
     )
     if client.split(".")[:2] != engine.split(".")[:2]:
         yield OTHER_LIBRDKAFKA.found(

@@ -11,6 +11,7 @@ from msgspec import structs
 from pmstream.operate.doctor import Case, state
 from pmstream.operate.doctor.machine import fits, judge_files, libraries
 from pmstream.operate.doctor.state import existing, judge_space, owners, usable
+from pmstream.runtime.flat import IS_COMPILED
 from pmstream.runtime.store import lock_directory
 from tests.operate.doctor.kit import Paper, codes, paper
 
@@ -44,6 +45,12 @@ def test_another_librdkafka_than_the_binding_was_made_for_is_told(case: Case) ->
 
     assert "other-librdkafka" not in codes(libraries(case))
     assert "other-librdkafka" in codes(libraries(older))
+
+
+def test_which_codec_is_at_work_is_told(case: Case) -> None:
+    told = next(each.what for each in libraries(case) if each.code == "versions")
+
+    assert told.endswith("codec compiled" if IS_COMPILED else "codec in Python")
 
 
 @pytest.mark.parametrize(
