@@ -215,7 +215,7 @@ def ids_of(cause: Cause, place: str) -> tuple[str, str]:
     """The event id and correlation id of what an instance works on; `place` is `cause.cause`."""
     if isinstance(cause, Timed):
         return f"{cause.process_uuid}/{place}", cause.correlation_id
-    return ids_at(place, cause.headers)
+    return ids_at(place, cause.headers) if cause.headers else (place, place)
 
 
 def metadata_at(

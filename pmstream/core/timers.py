@@ -58,9 +58,12 @@ def fired(name: str, due: int) -> TimerFired:
 
 def split(answer: list[Any]) -> tuple[list[Any], list[Set | Cancel]]:
     """Parts what handle() answered into commands and timers, each in order."""
+    for each in answer:
+        if isinstance(each, _ASKED):
+            break
+    else:  # as most: a list of timers would cost more than the look
+        return answer, []
     timers = [each for each in answer if isinstance(each, _ASKED)]
-    if not timers:
-        return answer, timers
     return [each for each in answer if not isinstance(each, _ASKED)], timers
 
 

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from pmstream.app import App
 from pmstream.core.engine import Encoded
-from pmstream.core.messages import Headers, Routed
+from pmstream.core.messages import MOST_HEADERS, Headers, Routed
 from pmstream.errors import CommandInvalid, ConfigurationError, PmstreamError, Undecodable
 from pmstream.runtime import avro
 from pmstream.runtime.agreement import declared, disagreements
@@ -80,6 +80,8 @@ class Codec:
         wire = self._wires.get(topic)
         if wire is None:
             raise Undecodable(f"topic {topic} is not declared by app {self._app}")
+        if headers and len(headers) > MOST_HEADERS:
+            raise Undecodable(f"a record of {topic} has more than {MOST_HEADERS} headers")
         return wire.read(value, headers)
 
     def decode_event(self, routed: Routed) -> Any:

@@ -1,6 +1,6 @@
 """The instances stage: the partitions of one worker, and their shares of a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Slice
@@ -199,12 +199,14 @@ class InstancesStage:
 
     # Records and batches
 
-    def take(self, record: Record) -> None:
-        """Puts a record into its partition's queue; drops it when that does not run here."""
-        owned = self._owned.get(record.partition)
-        if owned is not None and owned.running is not None:
-            owned.running.take(record)
-            owned.look_at = self._clock.monotonic() + _SILENT_SECONDS
+    def take(self, records: Iterable[Record]) -> None:
+        """Puts records into their partitions' queues; drops those of others."""
+        heard = self._clock.monotonic()
+        for record in records:
+            owned = self._owned.get(record.partition)
+            if owned is not None and owned.running is not None:
+                owned.running.take(record)
+                owned.look_at = heard + _SILENT_SECONDS
 
     def process(self, now: int, room: int) -> None:
         """Handles what is at hand, up to `room` inputs in this batch, each partition its share."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from pmstream.app import Names
 from pmstream.core import engine
 from pmstream.core.masking import masked_words
-from pmstream.core.messages import MOST_HEADERS, Headers
+from pmstream.core.messages import Headers
 from pmstream.core.process import Callbacks
 from pmstream.errors import Undecodable
 from pmstream.runtime.codec import Codec, Undeclared, UnknownSchema
@@ -68,7 +68,7 @@ class Intake:
     """Judges source records."""
 
     def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+        self._rules, self._decode = rules, rules.codec.decode
         self._window: deque[bool] = deque(maxlen=BREAKER_WINDOW)
 
     def take(
@@ -82,8 +82,9 @@ class Intake:
         """
         if record.value is None:
             return None
+        headers = record.headers
         try:
-            event = self._decoded(record, record.value)
+            event = self._decode(record.topic, record.value, headers)
         except UnknownSchema as error:
             if self._rules.unknown_schema == "ignore":
                 return None
@@ -97,7 +98,7 @@ class Intake:
         rules = self._rules
         if rules.guard is not None:
             rules.guard.begin()
-        headers = own_headers(record.headers) if record.headers else ()
+        headers = own_headers(headers) if headers else ()
         routing = engine.route(rules.callbacks, event, record, headers, now)
         if routing.route is not None:
             return Accepted(routing, event, headers)
@@ -106,11 +107,6 @@ class Intake:
         if isinstance(routing.failure, engine.DeadLetter):
             return self._dead_letter(record, routing.failure.reason, now)
         return None
-
-    def _decoded(self, record: Record, value: bytes) -> Any:
-        if len(record.headers) > MOST_HEADERS:
-            raise Undecodable(f"a record of {record.topic} has more than {MOST_HEADERS} headers")
-        return self._rules.codec.decode(record.topic, value, record.headers)
 
     def _undecodable(
         self, record: Record, counted: Counted, error: Undecodable, now: int

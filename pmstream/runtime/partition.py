@@ -154,17 +154,13 @@ class Partition:
         self._process_due(self._agenda.clocked, now, now, room)
         self._process_replies(now, room)
         self._unblock()
-        queue, timed = self._queue, self._agenda.timed
-        while queue.left and self._has_room(room):
-            record = queue.head
+        timed = self._agenda.timed
+        for record in self._queue.ahead():
             due = timed.next
             if due is not None and due <= self._setup.time_of(record) and self._is_answered():
                 self._process_due(timed, min(record.timestamp, now), now, room)
-                if not self._has_room(room):
-                    break
-            if not self._process_record(record, now):
+            if not self._has_room(room) or not self._process_record(record, now):
                 break
-            queue.step()
             self.handled += 1
         if self._may_be_due():
             self._process_due(timed, now, now, room)
@@ -256,7 +252,7 @@ class Partition:
 
     def stage(self, generation: int) -> Share:
         """Encodes all that happened since the last commit."""
-        names, number = self._setup.names, self.number
+        topic, number = self._setup.names.changelog, self.number
         self._changes = changes = self._batch.instances.changes()
         position = Position(
             source=self._queue.position,
@@ -268,8 +264,8 @@ class Partition:
             run=self.run,
         )
         record = following(self.checkpoint.last, position, self._setup)
-        outs = [Out(names.changelog, key, value, (), number) for key, value in changes.items()]
-        return Share(self, names.changelog, record, self._batch.out, outs)
+        outs = [Out(topic, key, value, (), number) for key, value in changes.items()]
+        return Share(self, topic, record, self._batch.out, outs)
 
     def acknowledged(self, record: CommitRecord, offset: int) -> None:
         """The transaction is committed: store, checkpoint and cache follow."""

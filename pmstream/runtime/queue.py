@@ -1,5 +1,7 @@
 """Records of one partition in hand, from its committed position on."""
 
+from collections.abc import Iterator
+
 from pmstream.runtime.log import Record
 
 
@@ -44,6 +46,12 @@ class Queue:
     def step(self) -> None:
         """Takes the head."""
         self._cursor += 1
+
+    def ahead(self) -> Iterator[Record]:
+        """Those that are not taken yet; one is taken when the next is asked for."""
+        while self._cursor < len(self._records):
+            yield self._records[self._cursor]
+            self._cursor += 1
 
     def back(self) -> None:
         """Nothing that is not committed is taken."""

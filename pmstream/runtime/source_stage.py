@@ -6,7 +6,7 @@ not be decoded.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pmstream.runtime.commit import Slice
 from pmstream.runtime.log import Consumer, Record, TopicPartition
@@ -95,11 +95,12 @@ class SourceStage(ABC):
 
     # Records and batches
 
-    def take(self, record: Record) -> None:
-        """Puts a record into its partition's queue; drops it when that does not run here."""
-        source = self._sources.get(TopicPartition(record.topic, record.partition))
-        if source is not None:
-            source.take(record)
+    def take(self, records: Iterable[Record]) -> None:
+        """Puts records into their partitions' queues; drops those of others."""
+        for record in records:
+            source = self._sources.get(TopicPartition(record.topic, record.partition))
+            if source is not None:
+                source.take(record)
 
     def process(self, now: int, room: int) -> None:
         """Handles what is at hand, up to `room` records in this batch."""

@@ -1,6 +1,6 @@
 """What a worker's loop needs of its stage: router or instances."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -58,8 +58,8 @@ class Stage(Protocol):
     def catch_up(self, consumer: Consumer) -> None:
         """Finds positions, restores stores; seeks and resumes what is ready."""
 
-    def take(self, record: Record) -> None:
-        """Puts a gathered record into its partition's queue, or drops it."""
+    def take(self, records: Iterable[Record]) -> None:
+        """Puts gathered records into their partitions' queues, or drops them."""
 
     def process(self, now: int, room: int) -> None:
         """Handles what is at hand, up to `room` inputs in this batch."""

@@ -126,8 +126,7 @@ class Worker:
     def turn(self) -> None:
         """One round of the loop."""
         self.stage.catch_up(self._consumer)
-        for record in self._gather():
-            self.stage.take(record)
+        self.stage.take(self._gather())
         self.stage.process(self._clock.now(), self._room)
         halt = self.stage.halt
         if self._is_due() or halt:

@@ -95,8 +95,7 @@ def test_f47_m_nothing_is_due_before_what_stood_in_the_inbox_has_been_gathered(
         worker.stage.catch_up(worker._consumer)
         worker.stage.process(clock.now(), 100)
         assert not worker.stage.load().staged
-        for record in worker._gather():
-            worker.stage.take(record)
+        worker.stage.take(worker._gather())
     world.settle()
 
     assert world.counts("a") == [(1, 1)]
