@@ -196,8 +196,8 @@ def serve(
     Raises:
         typer.Exit: it ended by an error, which is told.
     """
+    from pmstream.runtime.folder import lock_directory
     from pmstream.runtime.roles import INSTANCES, ROLES, make_worker
-    from pmstream.runtime.store import lock_directory
 
     settings = Settings.load()
     the_app = load_app(app, settings)

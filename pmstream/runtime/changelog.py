@@ -11,13 +11,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec import Struct
 
-from pmstream.core.instance import (
-    has_due,
-    load_instance,
-)
-from pmstream.core.lifecycle import (
-    coming,
-)
+from pmstream.core.instance import has_due, load_instance
+from pmstream.core.lifecycle import coming
 from pmstream.errors import PmstreamError
 from pmstream.runtime.log import Committed, Record
 from pmstream.runtime.store import INSTANCE, due_key
@@ -136,13 +131,17 @@ def with_due(changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]
 
     Hints are only ever added: one that no longer holds is found out when it comes due.
     """
-    local = dict(changes)
+    return {**changes, **_due_hints(changes)}
+
+
+def _due_hints(changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]:
+    found: dict[bytes, bytes | None] = {}
     for key, value in changes.items():
         if value is not None and key[:1] == INSTANCE and has_due(value):
             uuid = key[1:].decode()
             for each in coming(load_instance(value)):
-                local[due_key(uuid, each)] = b""
-    return local
+                found[due_key(uuid, each)] = b""
+    return found
 
 
 def fold(
@@ -159,11 +158,14 @@ def fold(
     changes: dict[bytes, bytes | None] = {}
     following, last, whole = checkpoint.next, checkpoint.last, checkpoint.whole
     for record in records:
-        if record.offset < following or record.key is None:
+        offset, key = record.offset, record.key
+        if offset < following or key is None:
             continue
-        following = record.offset + 1
-        if record.key == COMMIT_KEY:
+        following = offset + 1
+        if key == COMMIT_KEY:
             last, whole = load_commit(record.value), True
         else:
-            changes[record.key], whole = record.value, False
-    return with_due(changes), Checkpoint(following, last, now, whole)
+            changes[key] = record.value
+            whole = False
+    changes.update(_due_hints(changes))
+    return changes, Checkpoint(following, last, now, whole)

@@ -131,10 +131,10 @@ class KafkaLog(KafkaAdmin):
                 settings["group.instance.id"] = member
         return KafkaConsumer(settings, f"member {member or 'without a name'} of group {group}")
 
-    def reader(self, *, committed: bool = True) -> KafkaReader:
-        """A reader of committed records up to the LSO, or of everything up to the end."""
+    def reader(self, *, committed: bool = True, bare: bool = False) -> KafkaReader:
+        """See `Log.reader`."""
         name = f"{self._fixed['client.id']}.reader"  # librdkafka wants a group; assign() joins none
-        return KafkaReader(self._consumer_settings(name, committed=committed))
+        return KafkaReader(self._consumer_settings(name, committed=committed), bare=bare)
 
     def producer(self, transactional_id: str) -> KafkaProducer:
         """A producer, after what its id left open was aborted or completed.

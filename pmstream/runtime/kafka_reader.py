@@ -7,7 +7,7 @@ import confluent_kafka as ck
 from confluent_kafka import KafkaError
 
 from pmstream.runtime.kafka_errors import member_fault
-from pmstream.runtime.kafka_records import close, message_partition, translate
+from pmstream.runtime.kafka_records import close, message_partition, translate, translate_bare
 from pmstream.runtime.log import FaultKind, Record, TopicPartition
 from pmstream.runtime.log_errors import LogError, PositionLost, Refused
 
@@ -17,10 +17,12 @@ class KafkaReader:
 
     Args:
         settings: all librdkafka settings of the reader, its isolation among them.
+        bare: whether records come without headers and times.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], *, bare: bool = False) -> None:
         self._client = ck.Consumer(dict(settings))
+        self._translate = translate_bare if bare else translate
         self._failure: LogError | None = None
         self._assigned: Mapping[TopicPartition, int] = {}
         self._started: Mapping[TopicPartition, int] = {}  # what is assigned, once `read` was called
@@ -39,8 +41,8 @@ class KafkaReader:
         records: list[Record] = []
         first = self._client.poll(timeout)
         if first is not None:
-            translate([first], records, self._fault)
-            translate(self._client.consume(max_records - 1, 0), records, self._fault)
+            self._translate([first], records, self._fault)
+            self._translate(self._client.consume(max_records - 1, 0), records, self._fault)
         if self._failure is not None and not records:
             raise self._failure
         return records

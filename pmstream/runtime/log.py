@@ -241,8 +241,8 @@ class Log(Protocol):
     def consumer(self, group: str, member: str | None = None) -> Consumer:
         """A member of `group`; `member` is its static name (KIP-345), None for a dynamic one."""
 
-    def reader(self, *, committed: bool = True) -> Reader:
-        """A reader of committed records up to the LSO, or of everything up to the end."""
+    def reader(self, *, committed: bool = True, bare: bool = False) -> Reader:
+        """Of committed records up to the LSO, or of all; `bare`: without headers and times."""
 
     def producer(self, transactional_id: str) -> Producer:
         """A producer, after what its id left open was aborted or completed.

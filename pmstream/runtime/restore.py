@@ -19,6 +19,9 @@ from pmstream.runtime.store import Store
 CHUNK_RECORDS = 5_000
 """Changelog records in one write to the store."""
 
+FILLING_RECORDS = 50_000
+"""From so many changelog records to read on, the store is filled, not merely caught up."""
+
 _ASK_SECONDS = 0.2
 _PATIENCE_SECONDS = 1.0
 _MISMATCH_SECONDS = 5.0
@@ -107,6 +110,7 @@ class Restore:
         self._read_to: int | None = None
         self._pending_since: float | None = None
         self._odd_since: float | None = None
+        self._filling = False
 
     @property
     def reading(self) -> bool:
@@ -194,6 +198,9 @@ class Restore:
                 self.start_again(f"its checkpoint is below the changelog's start {start}")
             self.checkpoint = Checkpoint(start)
         self._target = end
+        if self.remaining >= FILLING_RECORDS:
+            self._store.fill(filling=True)
+            self._filling = True
 
     def _stalled(self) -> Verdict:
         if self._clock.monotonic() - self._progress < self._stall_seconds:
@@ -206,6 +213,9 @@ class Restore:
 
     def _done(self, position: int) -> Verdict:
         self.position = position
+        if self._filling:
+            self._store.fill(filling=False)
+            self._filling = False
         return Verdict.DONE
 
     def _from_record(self, log: Log, start: Committed | None) -> Verdict:

@@ -4,6 +4,8 @@ One reader reads the changelogs of all partitions that restore; the others keep 
 """
 
 from collections.abc import Callable
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from msgspec import Struct
@@ -156,7 +158,7 @@ class Restores:
             if each.restore is not None and each.restore.reading
         }
         if self._reader is None:
-            self._reader = self._log.reader()
+            self._reader = self._log.reader(bare=True)
         if wanted.keys() != self._reading:
             self._reader.assign({each.changelog: each.checkpoint.next for each in wanted.values()})
             self._reading = set(wanted)
@@ -169,8 +171,8 @@ class Restores:
             self._reading = set()
             return False
         chunks: dict[int, list[Record]] = {}
-        for record in records:
-            chunks.setdefault(record.partition, []).append(record)
+        for number, run in groupby(records, attrgetter("partition")):
+            chunks.setdefault(number, []).extend(run)
         for number, chunk in chunks.items():
             if number not in wanted:
                 continue

@@ -16,6 +16,7 @@ from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Probe
 from pmstream.runtime.direct import Found, direct_reader
 from pmstream.runtime.failures import Failures
+from pmstream.runtime.folder import remove_beyond
 from pmstream.runtime.generations import to_run
 from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import read_inbox, where
@@ -33,7 +34,6 @@ from pmstream.runtime.routes import Routes
 from pmstream.runtime.setup import Direct, Setup, installed
 from pmstream.runtime.sources import Positions, load_note
 from pmstream.runtime.stage import Stage
-from pmstream.runtime.store import remove_beyond
 from pmstream.runtime.takeover import Takeover
 from pmstream.runtime.traced import Traced
 from pmstream.runtime.trail import Trail

@@ -5,14 +5,10 @@ WriteBatch with the checkpoint. Without a write-ahead log a killed process finds
 that is whole: catching up is the changelog's part, never a wipe.
 """
 
-import fcntl
-import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from rocksdict import (
     BlockBasedOptions,
@@ -26,7 +22,7 @@ from rocksdict import (
 )
 
 from pmstream.core.lifecycle import BY_CLOCK, Coming, DueKind
-from pmstream.errors import Busy, ConfigurationError, PmstreamError
+from pmstream.errors import Busy, PmstreamError
 
 FORMAT = b"pmstream store 1"
 INSTANCE, BACKLOG, META = b"i", b"q", b"m"
@@ -40,6 +36,10 @@ _FIGURES = {
     "store_write_stopped": "is-write-stopped",
 }
 _WRITE_BUFFER_BYTES = 4 << 20
+_LEVEL0_FILES, _LEVEL0_FILES_FILLING = 4, 16
+"""Flushed files that RocksDB merges at once: usually, and while a store is filled. Merging at 4 is
+half of RocksDB's work then; and they are not to stand in the way of who writes."""
+_LEVEL0_SLOW, _LEVEL0_STOP = 48, 96
 _BLOCK_CACHE_BYTES = 64 << 20
 
 
@@ -100,6 +100,9 @@ class Caches:
         options.set_max_open_files(128)
         options.set_keep_log_file_num(1)
         options.set_max_background_jobs(2)
+        options.set_level_zero_file_num_compaction_trigger(_LEVEL0_FILES)
+        options.set_level_zero_slowdown_writes_trigger(_LEVEL0_SLOW)
+        options.set_level_zero_stop_writes_trigger(_LEVEL0_STOP)
         return options
 
 
@@ -126,6 +129,7 @@ class Store:
         self._identity = FORMAT + b" " + identity.encode()
         self._no_wal = WriteOptions()
         self._no_wal.disable_wal = True  # type: ignore[method-assign,assignment]  # a property; the stub errs
+        self._no_wal.memtable_insert_hint_per_batch = True
         self.wiped = ""
         try:
             self._db = self._open()
@@ -138,7 +142,7 @@ class Store:
                 f"{found.decode(errors='replace')!r}, needs {identity!r}"
             )
         elif found is None:
-            self._write({_IDENTITY: self._identity})
+            self._write({}, _IDENTITY, self._identity)
 
     def get(self, key: bytes) -> bytes | None:
         """The value under `key`. Raises StoreCorrupt, StoreFailed."""
@@ -154,7 +158,15 @@ class Store:
 
     def write(self, changes: Mapping[bytes, bytes | None], checkpoint: bytes) -> None:
         """Puts, deletes (None) and the checkpoint, all or none. Raises StoreFailed."""
-        self._write({**changes, _CHECKPOINT: checkpoint})
+        self._write(changes, _CHECKPOINT, checkpoint)
+
+    def fill(self, *, filling: bool) -> None:
+        """Says whether much is to be written now, and little read. Raises StoreFailed."""
+        files = _LEVEL0_FILES_FILLING if filling else _LEVEL0_FILES
+        try:
+            self._db.set_options({"level0_file_num_compaction_trigger": str(files)})
+        except Exception as error:
+            raise _translated(error, self.path) from error
 
     def scan(
         self, low: bytes, high: bytes, limit: int | None = None
@@ -194,7 +206,7 @@ class Store:
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
         self._db = self._open()
-        self._write({_IDENTITY: self._identity})
+        self._write({}, _IDENTITY, self._identity)
         self.wiped = why
 
     def close(self) -> None:
@@ -215,13 +227,16 @@ class Store:
         except Exception as error:
             raise _translated(error, self.path) from error
 
-    def _write(self, changes: Mapping[bytes, bytes | None]) -> None:
+    def _write(self, changes: Mapping[bytes, bytes | None], name: bytes, note: bytes) -> None:
+        """All or none; in the order of keys, so that each finds its place beside the last one."""
         batch = WriteBatch(raw_mode=True)
-        for key, value in changes.items():
+        for key in sorted(changes):
+            value = changes[key]
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
+        batch.put(name, note)
         try:
             self._db.write(batch, self._no_wal)
         except Exception as error:
@@ -236,57 +251,3 @@ def _translated(error: Exception, path: Path) -> PmstreamError:
     if "Corruption" in text or "Invalid argument" in text:
         return StoreCorrupt(f"store {path} is damaged: {text}")
     return StoreFailed(f"store {path} cannot be used: {text}; check space and permissions")
-
-
-def remove_beyond(directory: Path, partitions: int) -> list[int]:
-    """Removes stores of partitions that are no more; answers which.
-
-    Args:
-        directory: of a worker that is not running yet.
-        partitions: how many there are.
-    """
-    found = [each for each in directory.glob("*") if each.is_dir() and each.name.isdecimal()]
-    gone = sorted(int(each.name) for each in found if int(each.name) >= partitions)
-    for number in gone:
-        shutil.rmtree(directory / str(number), ignore_errors=True)
-    return gone
-
-
-def lock_directory(path: Path, timeout: float) -> IO[str]:
-    """Holds a worker's state directory for this process; freed when the file is closed.
-
-    Args:
-        path: the directory; made when missing.
-        timeout: how long to wait for a predecessor that is still going, seconds.
-
-    Raises:
-        Busy: another process still holds it after `timeout`.
-        ConfigurationError: it cannot be made or written.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / "LOCK").open("a+")
-    except OSError as error:
-        raise ConfigurationError(
-            f"state directory {path} cannot be used: {error.strerror}; set PMSTREAM_STATE_DIR "
-            "to a writable directory"
-        ) from error
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if time.monotonic() < deadline:
-                time.sleep(0.05)
-                continue
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            lock.close()
-            raise Busy(
-                f"state directory {path} is held by process {holder}; stop that one, or give "
-                "this worker another name"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        return lock

@@ -11,8 +11,8 @@ import pytest
 
 from pmstream.cli.run import COLLECTED_AFTER
 from pmstream.devkafka import Cluster
+from pmstream.runtime.folder import lock_directory
 from pmstream.runtime.memory import MemoryLog
-from pmstream.runtime.store import lock_directory
 from tests.cli.conftest import APP, Pmstream, Shell
 
 PM = "transfer-money"

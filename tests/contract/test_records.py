@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from pmstream.runtime.log import TopicPartition
+from pmstream.runtime.log import Record, TopicPartition
 from pmstream.runtime.log_errors import PositionLost, Refused
 from pmstream.runtime.murmur2 import murmur2_partition
 from tests.contract.world import CALL, World
@@ -27,6 +27,25 @@ def test_a_reader_sees_records_as_they_were_written(world: World) -> None:
     assert before <= first.timestamp <= world.clock.now()
     assert (tombstone.key, tombstone.value, tombstone.headers) == (b"key", None, ())
     assert (empty.key, empty.value) == (None, b"")
+
+
+def test_a_bare_reader_answers_keys_and_values_where_they_stand(world: World) -> None:
+    partition = world.partition()
+    writer = world.log.writer()
+    writer.produce(partition.topic, b"value", b"key", (("trace", b"1"),), 0)
+    writer.produce(partition.topic, None, b"key", (), 0)
+    writer.flush(CALL)
+    reader = world.log.reader(bare=True)
+    reader.assign({partition: 0})
+    found: list[Record] = []
+
+    world.until(lambda: len(found) >= 2, lambda: found.extend(reader.read(10, 0.05)))
+
+    reader.close()
+    assert found == [
+        Record(*partition, 0, 0, b"key", b"value"),
+        Record(*partition, 1, 0, b"key", None),
+    ]
 
 
 def test_a_partition_keeps_the_order_of_writing(world: World) -> None:

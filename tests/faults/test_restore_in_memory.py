@@ -3,7 +3,7 @@
 import pytest
 
 from pmstream.errors import ConfigurationError, Stopped
-from pmstream.runtime import restores
+from pmstream.runtime import restore, restores
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.log_errors import OffsetPending
 from pmstream.runtime.memory import MemoryLog
@@ -150,11 +150,13 @@ def test_f7_m_a_checkpoint_below_the_changelogs_start_begins_anew(
     )
 
 
+@pytest.mark.parametrize("filling", [1, 50_000], ids=["filling", "catching up"])
 def test_f8_m_killed_in_the_middle_of_a_restore(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, filling: int
 ) -> None:
     """Each start reads a little and dies; none calls itself complete before it is."""
     monkeypatch.setattr(restores, "CHUNK_RECORDS", 3)
+    monkeypatch.setattr(restore, "FILLING_RECORDS", filling)
     world.crash("w-0")
     world.told.clear()
     for turns in (2, 3, 4, 5, 6):

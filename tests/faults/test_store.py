@@ -20,6 +20,7 @@ from pmstream.runtime.changelog import (
     load_checkpoint,
 )
 from pmstream.runtime.clock import VirtualClock
+from pmstream.runtime.folder import lock_directory
 from pmstream.runtime.log import Committed, Record, TopicPartition, TopicSpec
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.restore import Restore, Verdict
@@ -29,7 +30,6 @@ from pmstream.runtime.store import (
     StoreCorrupt,
     StoreFailed,
     instance_key,
-    lock_directory,
 )
 from pmstream.testing.killed import leave_as_killed
 from tests.faults.kit import SOAK, fill, soak
@@ -91,6 +91,7 @@ import os, sys
 from pathlib import Path
 from pmstream.runtime.store import Caches, Store, instance_key
 store = Store(Path(sys.argv[1]) / "0", "topic 12", Caches(1 << 20))
+store.fill(filling=sys.argv[2] == "filling")
 n = int(store.checkpoint() or b"0")
 while True:
     n += 1
@@ -103,10 +104,9 @@ while True:
 
 def kill_and_reopen(path: Path, times: int) -> None:
     """Every key is from the checkpoint's batch, and nothing that was flushed is gone."""
-    for _ in range(times):
-        child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
-        )
+    for n in range(times):
+        command = [sys.executable, "-c", WRITER, str(path), "filling" if n % 2 else "as usual"]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         flushed = [int(child.stdout.readline()) for _ in range(3)][-1]
         child.send_signal(signal.SIGKILL)

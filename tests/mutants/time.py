@@ -34,8 +34,8 @@ TIME = (
         (
             Edit(
                 CHANGELOG,
-                "return with_due(changes), Checkpoint(",
-                "return dict(changes), Checkpoint(",
+                "    changes.update(_due_hints(changes))\n",
+                "",
             ),
         ),
     ),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pmstream.runtime import restores
+from pmstream.runtime import restore, restores
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.log import TopicPartition
@@ -15,6 +15,7 @@ from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.restores import Owned
 from pmstream.runtime.roles import INSTANCES, ROUTER
 from pmstream.runtime.worker import Worker
+from tests.runtime.rocks import trigger
 from tests.runtime.world import World
 
 
@@ -151,6 +152,26 @@ def test_a_restore_reads_its_next_chunk_without_waiting_for_events(
 
     assert clock.monotonic() == before
     assert any(each.restore and each.restore.records > 2 for each in owned_by(worker))
+
+
+def test_a_long_restore_fills_its_stores_and_leaves_them_as_usual(
+    world: World, log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restores, "CHUNK_RECORDS", 2)
+    monkeypatch.setattr(restore, "FILLING_RECORDS", 3)
+    world.crash("w-0")
+    log.lose(world.names.group(INSTANCES), "w-0")
+    worker = world.start(INSTANCES, "elsewhere")
+
+    while not any(each.restore and each.restore.records for each in owned_by(worker)):
+        worker.turn()
+    reading = [each for each in owned_by(worker) if each.restore and each.restore.records]
+    while_reading = {trigger(each.store.path) for each in reading if each.store}
+    world.settle()
+
+    assert while_reading == {"16"}
+    assert {trigger(each.store.path) for each in owned_by(worker) if each.store} == {"4"}
+    assert world.stores() == world.changelog()
 
 
 def test_two_workers_share_and_hand_over(world: World) -> None:

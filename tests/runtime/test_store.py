@@ -19,6 +19,8 @@ from pmstream.runtime.store import (
     instance_key,
     split_due_key,
 )
+from pmstream.testing.killed import leave_as_killed
+from tests.runtime.rocks import trigger
 
 uuids = st.text(min_size=1, max_size=40).filter(lambda text: "\0" not in text)
 
@@ -61,6 +63,39 @@ def test_an_open_store_is_busy(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     with pytest.raises(Busy, match="in use by another process"):
         open_store(tmp_path)
+    store.close()
+
+
+def test_a_store_that_is_filled_merges_later_and_then_as_usual(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    assert trigger(tmp_path / "0") == "4"
+    store.fill(filling=True)
+    assert trigger(tmp_path / "0") == "16"
+    for n in range(10):
+        store.write({instance_key(str(n)): b"%d" % n, instance_key("a"): b"%d" % n}, b"%d" % n)
+        store.flush()
+    assert len(list((tmp_path / "0").glob("*.sst"))) >= 10
+
+    store.fill(filling=False)
+
+    assert trigger(tmp_path / "0") == "4"
+    found = dict(store.scan(b"i", b"j"))
+    assert found == {**{instance_key(str(n)): b"%d" % n for n in range(10)}, b"ia": b"9"}
+    store.close()
+
+
+def test_a_store_left_half_filled_is_opened_as_any_other(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.fill(filling=True)
+    for n in range(10):
+        store.write({instance_key(str(n)): b"%d" % n, instance_key("0"): None}, b"%d" % n)
+        store.flush()
+    leave_as_killed(store)
+
+    store = open_store(tmp_path)
+
+    assert (store.wiped, store.checkpoint(), trigger(tmp_path / "0")) == ("", b"9", "4")
+    assert dict(store.scan(b"i", b"j")) == {instance_key(str(n)): b"%d" % n for n in range(1, 10)}
     store.close()
 
 

@@ -39,9 +39,9 @@ class MemoryLog:
         """See `Log.consumer`."""
         return MemoryConsumer(self._broker, self.hooks, self._broker.group(group), member)
 
-    def reader(self, *, committed: bool = True) -> MemoryReader:
+    def reader(self, *, committed: bool = True, bare: bool = False) -> MemoryReader:
         """See `Log.reader`."""
-        return MemoryReader(self._broker, self.hooks, committed=committed)
+        return MemoryReader(self._broker, self.hooks, committed=committed, bare=bare)
 
     @hooked
     def producer(self, transactional_id: str) -> MemoryProducer:

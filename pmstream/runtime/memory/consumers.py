@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from pmstream.runtime.log import (
     Committed,
     Fault,
@@ -202,9 +204,11 @@ class MemoryReader:
 
     who = ""
 
-    def __init__(self, broker: Broker, hooks: Hooks, *, committed: bool) -> None:
+    def __init__(
+        self, broker: Broker, hooks: Hooks, *, committed: bool, bare: bool = False
+    ) -> None:
         self.hooks = hooks
-        self._broker, self._committed = broker, committed
+        self._broker, self._committed, self._bare = broker, committed, bare
         self._positions: dict[TopicPartition, int] = {}
         self._read: set[TopicPartition] = set()
         self._turn = 0
@@ -255,4 +259,4 @@ class MemoryReader:
                 position, left, committed=self._committed, into=found
             )
             self._read.add(partition)
-        return found
+        return [replace(each, timestamp=0, headers=()) for each in found] if self._bare else found
