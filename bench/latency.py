@@ -2,10 +2,11 @@
 
     python -m bench.latency --rate 1000 --rate 5000 --hops 1 --hops 2
 
-From just before the event is handed to a producer (linger 0) to its command in the hands of a
-read_committed reader, both in this process and by its clock: so the appends, all polls and all
-commits on the way are in it. The commands are verified as in `./dev bench`. The last line is JSON;
-the exit code is 1 when a run is void, or two hops at 1 000 a second miss their gate.
+From just before the event is handed to a producer to its command in the hands of a read_committed
+reader, both in this process and by its clock: so the appends, all polls and all commits on the way
+are in it. Nothing is pinned: this process sends and looks all the time, and would leave half a core
+to a broker beside it. The commands are verified as in `./dev bench`. The last line is JSON; the
+exit code is 1 when a run is void, or two hops at 1 000 a second miss their gate.
 """
 
 import argparse
@@ -41,6 +42,7 @@ class Load(Struct, frozen=True, kw_only=True):
     warm_seconds: float
     seconds: float
     keys: int
+    linger_ms: int = 0
 
     @property
     def first(self) -> int:
@@ -63,7 +65,7 @@ class Seen(Struct, frozen=True):
 
 def play(rig: Rig, solo: Solo, load: Load, runners: Sequence[Runner]) -> tuple[list[Seen], float]:
     """Sends all and reads their commands; answers those, and events a second as they were sent."""
-    writer = KafkaLog(rig.servers, {"linger.ms": "0"}).writer()
+    writer = KafkaLog(rig.servers, {"linger.ms": str(load.linger_ms)}).writer()
     reader, known = rig.log.reader(), rig.log.topics()[solo.commands].partitions
     reader.assign({TopicPartition(solo.commands, number): 0 for number in range(known)})
     encode, decode = encoder(solo.source, json=False), decoder(solo.commands)
@@ -115,13 +117,18 @@ def measure(rig: Rig, load: Load, hops: int, interval_ms: int) -> dict[str, Any]
     name = f"latency{load.rate}x{hops}"
     with closing(Solo(rig, name, keyed=hops == 1, interval_ms=interval_ms)) as solo:
         roles = ("instances",) if hops == 1 else ("instances", "router")
-        # Two processes have a core each, whatever else shares them.
-        runners = [solo.start(role, pinned=rig.pinned and hops == 1) for role in roles]
+        runners = [solo.start(role, pinned=False) for role in roles]
         runners[0].await_ready(solo.partitions, _LIMIT_SECONDS)
         seen, rate = play(rig, solo, load, runners)
         cpu = sum(each.child.used() for each in runners)
     figures = judged(load, seen)
-    about = {"rate": load.rate, "hops": hops, "interval_ms": interval_ms, "sent_rate": round(rate)}
+    about = {
+        "rate": load.rate,
+        "hops": hops,
+        "interval_ms": interval_ms,
+        "linger_ms": load.linger_ms,
+        "sent_rate": round(rate),
+    }
     return {**about, **figures, "cpu_s": round(cpu, 1)}
 
 
@@ -143,13 +150,19 @@ def main() -> None:
     parser.add_argument("--rate", type=int, action="append", help="events a second; repeatable")
     parser.add_argument("--hops", type=int, choices=[1, 2], action="append", help="1: direct mode")
     parser.add_argument("--seconds", type=float, default=20.0, help="that count")
-    parser.add_argument("--warm-seconds", type=float, default=5.0, help="before them")
+    parser.add_argument("--warm-seconds", type=float, default=30.0, help="before them")
     parser.add_argument("--keys", type=int, default=10_000, help="processes")
     parser.add_argument("--interval-ms", type=int, default=INTERVAL_MS, help="commit interval")
-    parser.add_argument("--no-pinned", action="store_true", help="direct: all share the cores")
+    parser.add_argument(
+        "--linger-ms",
+        type=int,
+        default=0,
+        help="of the load's producer, in the figures: 0 is a request for each event, which a small "
+        "broker feels",
+    )
     given = parser.parse_args()
     runs = []
-    with rigged(pinned=not given.no_pinned) as rig:
+    with rigged(pinned=False) as rig:
         for hops in given.hops or [1, 2]:
             for rate in given.rate or [1_000, 5_000]:
                 load = Load(
@@ -157,6 +170,7 @@ def main() -> None:
                     warm_seconds=given.warm_seconds,
                     seconds=given.seconds,
                     keys=given.keys,
+                    linger_ms=given.linger_ms,
                 )
                 runs.append(measure(rig, load, hops, given.interval_ms))
                 say(f"{runs[-1]}")
