@@ -77,7 +77,40 @@ def test_a_span_tells_its_event_by_the_names_of_the_table(make: Make) -> None:
         "pmstream.transaction": "committed",
     }
     send = world.collector.one("send world.commands")
-    assert told(send, Attribute.MESSAGE_ID) == (dict(command.headers)["command-id"] or b"").decode()
+    assert dict(send.attributes or {}) == {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": "world.commands",
+        "messaging.message.id": (dict(command.headers)["command-id"] or b"").decode(),
+        "messaging.message.conversation_id": "a",
+        "pmstream.transaction": "committed",
+    }
+    for name in ("handle", "apply"):
+        within = world.collector.one(name)
+        assert dict(within.attributes or {}) == {"pmstream.transaction": "committed"}
+        assert within.kind is SpanKind.INTERNAL
+    _of_route, of_process = world.collector.named("commit")
+    assert dict(of_process.attributes or {}) == {
+        "pmstream.traced_inputs": 1,
+        "pmstream.transaction": "committed",
+    }
+    assert {each.status.status_code for each in world.collector.spans} == {StatusCode.UNSET}
+
+
+def test_spans_lie_within_each_other(make: Make) -> None:
+    world = make()
+
+    happens(world)
+
+    seen = world.collector
+    process, handle, apply = seen.one("process world.events"), seen.one("handle"), seen.one("apply")
+    send, commit = seen.one("send world.commands"), seen.named("commit")[1]
+    began = [each.start_time or 0 for each in (process, handle, apply, send, commit)]
+    assert began == sorted(began)
+    ended = [each.end_time or 0 for each in (handle, apply, process, send)]
+    assert ended == sorted(ended)
+    assert (handle.end_time or 0) <= began[2]
+    assert (commit.end_time or 0) <= (send.end_time or 0), "a send lasts until its transaction does"
 
 
 @pytest.mark.parametrize(
