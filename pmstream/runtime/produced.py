@@ -3,9 +3,11 @@
 Rule: the limit holds here, too; beyond it messages carry no context.
 """
 
+from time import time_ns
+
 from pmstream.runtime.log import Headers
-from pmstream.runtime.spans import Attribute, Beginning, Kind
-from pmstream.runtime.traceparent import TRACEPARENT
+from pmstream.runtime.spans import Attribute, Kind, Span
+from pmstream.runtime.traceparent import TRACEPARENT, next_context
 from pmstream.runtime.trail import Trail
 
 
@@ -13,7 +15,16 @@ def traced_headers(trail: Trail | None, topic: str) -> Headers:
     """Headers of one more message: its context; none when tracing is off, or at its limit."""
     if trail is None or not trail.allows():
         return ()
-    known = {Attribute.SYSTEM: "kafka", Attribute.OPERATION: "send", Attribute.TOPIC: topic}
-    span = trail.tell(Beginning(name=f"send {topic}", kind=Kind.PRODUCER, attributes=known))
-    span.close()
+    span = Span(
+        name=f"send {topic}",
+        kind=Kind.PRODUCER,
+        context=next_context(None),
+        began=time_ns(),
+        attributes={
+            Attribute.SYSTEM: "kafka",
+            Attribute.OPERATION: "send",
+            Attribute.TOPIC: topic,
+        },
+    )
+    trail.tell([span])
     return ((TRACEPARENT, span.context),)

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from pmstream.core.messages import PROCESS_UUID
 from pmstream.runtime.log import Record, TopicPartition
-from pmstream.runtime.spans import Attribute, Beginning, Kind, Span, Transaction
-from pmstream.runtime.traceparent import carried, sampled
+from pmstream.runtime.spans import Attribute, Kind, Span, Transaction
+from pmstream.runtime.traceparent import carried, next_context, sampled
 from pmstream.runtime.trail import Trail, place
 
 
@@ -38,20 +38,20 @@ class Received:
             return record
         where = TopicPartition(record.topic, record.partition)
         uuid = (dict(record.headers).get(PROCESS_UUID) or b"").decode(errors="replace")
-        span = self._trail.begin(
-            where,
-            Beginning(
-                name=f"process {record.topic}",
-                kind=Kind.CONSUMER,
-                parent=context,
-                attributes={
-                    **place(record.topic, record.partition, record.offset),
-                    Attribute.PROCESS_UUID: uuid,
-                    Attribute.CONVERSATION: uuid,
-                },
-            ),
+        span = Span(
+            name=f"process {record.topic}",
+            kind=Kind.CONSUMER,
+            context=next_context(context),
+            parent=context,
+            began=time_ns(),
+            attributes={
+                **place(record.topic, record.partition, record.offset),
+                Attribute.PROCESS_UUID: uuid,
+                Attribute.CONVERSATION: uuid,
+            },
             is_input=True,
         )
+        self._trail.keep(where, [span])
         self._at_hand = span
         self._places.add(where)
         headers = carried(record.headers, span.context, goes_on=True)

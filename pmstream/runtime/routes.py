@@ -3,21 +3,23 @@
 Rule: what is not sampled, or concerns nobody, gets none.
 """
 
+from time import time_ns
+
 from msgspec.structs import replace
 
 from pmstream.core.engine import Halt
 from pmstream.runtime.commit import Out
 from pmstream.runtime.log import Record, TopicPartition
-from pmstream.runtime.spans import Attribute, Beginning, Kind, Span
-from pmstream.runtime.traceparent import carried, sampled
+from pmstream.runtime.spans import Attribute, Kind, Span, Transaction
+from pmstream.runtime.traceparent import carried, next_context, sampled
 from pmstream.runtime.trail import Trail, place
 
 
 class Route:
     """A traced event that is being routed."""
 
-    def __init__(self, trail: Trail, where: TopicPartition, mark: int, span: Span) -> None:
-        self._trail, self._where, self._mark, self._span = trail, where, mark, span
+    def __init__(self, trail: Trail, span: Span) -> None:
+        self._trail, self._span = trail, span
 
     def end(self, record: Record, found: object) -> Record:
         """It is known where the record goes.
@@ -27,15 +29,14 @@ class Route:
         """
         span = self._span
         if found is None:
-            self._trail.forget(self._where, self._mark)  # it concerns nobody
-            return record
+            return record  # it concerns nobody
         if isinstance(found, Halt):
             span.fail("Halt", found.told)
-            self._trail.drop(self._where, self._mark)
+            self._trail.tell([span], Transaction.DROPPED)
             return record
-        outcome = "dead letter" if isinstance(found, Out) else "routed"
-        span.set(Attribute.OUTCOME, outcome)
+        span.attributes[Attribute.OUTCOME] = "dead letter" if isinstance(found, Out) else "routed"
         span.end()
+        self._trail.keep(TopicPartition(record.topic, record.partition), [span])
         return replace(record, headers=carried(record.headers, span.context, goes_on=True))
 
 
@@ -55,15 +56,15 @@ class Routes:
         context = sampled(record.headers)
         if context is None or not self._trail.allows():
             return None
-        where = TopicPartition(record.topic, record.partition)
-        mark = self._trail.mark(where)
-        how = Beginning(
+        known = place(record.topic, record.partition, record.offset)
+        known[Attribute.PROCESS_MANAGER] = self._manager
+        span = Span(
             name=f"route {record.topic}",
             kind=Kind.CONSUMER,
+            context=next_context(context),
             parent=context,
-            attributes={
-                **place(record.topic, record.partition, record.offset),
-                Attribute.PROCESS_MANAGER: self._manager,
-            },
+            began=time_ns(),
+            attributes=known,
+            is_input=True,
         )
-        return Route(self._trail, where, mark, self._trail.begin(where, how, is_input=True))
+        return Route(self._trail, span)

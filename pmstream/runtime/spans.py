@@ -6,11 +6,15 @@ conventions; docs/tracing.md is this table.
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from time import time_ns
 from typing import Protocol
 
 from msgspec import Struct
 
 Value = str | int | bool
+
+MOST_TEXT = 1_000
+"""Characters of a name or an error's text; what is longer ends there."""
 
 
 class Kind(StrEnum):
@@ -84,53 +88,52 @@ class Transaction(StrEnum):
     """It never came to a transaction: the partition moved, or the worker ended."""
 
 
-class Span(Protocol):
-    """A span that has begun.
-
-    Attributes:
-        context: what others continue from, as in `traceparent`.
-    """
-
-    context: bytes
-
-    def set(self, attribute: Attribute, value: Value) -> None:
-        """Tells one more thing."""
-
-    def fail(self, error_type: str, text: str) -> None:
-        """It went wrong, and how."""
-
-    def end(self) -> None:
-        """What it measures ends here; whether that counts is seen later."""
-
-    def close(self, transaction: Transaction | None = None) -> None:
-        """Hands it over; ends it if nothing has. None: it is of no transaction."""
-
-
-class Beginning(Struct, frozen=True, kw_only=True):
-    """How a span begins.
+class Span(Struct, kw_only=True, gc=False):
+    """A span: of one step of the work, and its children's parent.
 
     Attributes:
         name: what happens.
+        context: what others continue from, as in `traceparent`.
+        began, ended: nanoseconds since the epoch; `ended` 0: when it is handed over.
         kind: see `Kind`.
-        parent: context of the span it belongs to; None begins a new trace.
+        parent: context of the span it belongs to; None: it began a new trace.
         links: contexts of what it comes from otherwise.
-        attributes: what is known by now.
-        began: nanoseconds since the epoch; None is now.
+        attributes: what it tells, besides its transaction.
+        is_input: whether the span of its commit links to it.
+        error: text of what went wrong; None: nothing did.
     """
 
     name: str
+    context: bytes
+    began: int
     kind: Kind = Kind.INTERNAL
     parent: bytes | None = None
     links: Sequence[bytes] = ()
-    attributes: Mapping[Attribute, Value] = {}
-    began: int | None = None
+    attributes: dict[Attribute, Value] = {}
+    is_input: bool = False
+    ended: int = 0
+    error: str | None = None
+
+    def fail(self, error_type: str, text: str) -> None:
+        """It went wrong, and how."""
+        self.attributes[Attribute.ERROR_TYPE] = error_type
+        self.error = text[:MOST_TEXT]
+
+    def end(self) -> None:
+        """What it measures ends here; whether that counts is seen later."""
+        self.ended = time_ns()
 
 
 class Spans(Protocol):
     """Who takes spans."""
 
-    def begin(self, how: Beginning) -> Span:
-        """Begins one."""
+    def take(self, spans: Sequence[Span], transaction: Transaction | None = None) -> None:
+        """Takes spans that are told; nobody changes them any more.
+
+        Args:
+            spans: of one transaction; what has not ended ends here.
+            transaction: whether they count; None: they are of none.
+        """
 
     def counts(self) -> Mapping[str, float]:
         """Spans by what became of them."""

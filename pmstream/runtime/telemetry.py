@@ -8,7 +8,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from random import Random
 from time import time_ns
 
 from opentelemetry.sdk.resources import Resource
@@ -27,16 +26,19 @@ from opentelemetry.trace import (
 from pmstream import __version__
 from pmstream.errors import ConfigurationError
 from pmstream.runtime.exporter import MISSING, with_path
-from pmstream.runtime.spans import Attribute, Beginning, Kind, Span, Transaction, Value
-from pmstream.runtime.traceparent import dump_context, load_context
+from pmstream.runtime.otlp import Encoder, Parcel, plain
+from pmstream.runtime.spans import Attribute, Kind, Span, Transaction, Value
+from pmstream.runtime.traceparent import load_context
 
 MOST_QUEUED = 10_000
 """Spans that wait for the collector; what comes when there are so many is lost, and counted."""
 
-MOST_TEXT = 1_000
-"""Characters of a name or an error's text; what is longer ends there."""
-
 _AT_ONCE = 512
+"""Spans of one request, about."""
+
+_TOGETHER, _MOST_PARCELS = 64, 64
+"""Spans of one parcel; parcels that wait no longer."""
+
 _SCHEDULE_MS = 1_000
 _KINDS = {
     Kind.CONSUMER: SpanKind.CONSUMER,
@@ -62,16 +64,15 @@ class Telemetry:
         told: Callable[[str], None] = lambda _text: None,
         about: Mapping[str, str] | None = None,
     ) -> None:
-        self._sender = _Sender(exporter, told)
-        self._queue = _Queue(self._sender)
         name = os.environ.get("OTEL_SERVICE_NAME") or service
         resource = Resource.create({**(about or {}), "service.name": name})
-        self._resource = resource
+        self._sender = _Sender(exporter, resource, told)
+        self._queue = _Queue(self._sender)
         self._told = told
 
-    def begin(self, how: Beginning) -> Span:
-        """Begins a span; without a parent it begins a trace."""
-        return _Span(how, self._resource, self._queue.on_end)
+    def take(self, spans: Sequence[Span], transaction: Transaction | None = None) -> None:
+        """See `Spans`."""
+        self._queue.put(spans, transaction)
 
     def counts(self) -> dict[str, float]:
         """Spans so far: that arrived, that the collector refused, that found no room."""
@@ -92,83 +93,61 @@ class Telemetry:
             self._sender.shutdown()  # tries no more
 
 
-class _Span:
-    """A span as the exporter reads it, made when it is handed over.
+class _Item(ReadableSpan):
+    """What the SDK's queue carries: many spans at once; it asks only whether they are sampled."""
 
-    Not by the SDK's tracer, whose samplers, limits and locks are not needed here and cost three
-    times as much (`python -m bench.tracing`).
-    """
-
-    __slots__ = ("_attributes", "_began", "_close", "_ended", "_how", "_own", "_status", "context")
-
-    def __init__(
-        self, how: Beginning, resource: Resource, taken: Callable[[ReadableSpan], None]
-    ) -> None:
-        self._how, self._close = how, (resource, taken)
-        self._attributes: dict[str, Value] = {}
-        for attribute, value in how.attributes.items():
-            self.set(attribute, value)
-        self._began, self._ended, self._status = how.began or time_ns(), 0, _UNSET
-        trace_id = _new_id(128) if how.parent is None else load_context(how.parent)[0]
-        self._own = SpanContext(trace_id, _new_id(64), False, _SAMPLED)  # noqa: FBT003
-        self.context = dump_context(trace_id, self._own.span_id)
-
-    def set(self, attribute: Attribute, value: Value) -> None:
-        self._attributes[attribute] = _plain(value) if isinstance(value, str) else value
-
-    def fail(self, error_type: str, text: str) -> None:
-        self._attributes[Attribute.ERROR_TYPE] = error_type
-        self._status = Status(StatusCode.ERROR, _plain(text))
-
-    def end(self) -> None:
-        self._ended = time_ns()
-
-    def close(self, transaction: Transaction | None = None) -> None:
-        if transaction is not None:
-            self._attributes[Attribute.TRANSACTION] = transaction
-        how, (resource, taken) = self._how, self._close
-        taken(
-            ReadableSpan(
-                how.name,
-                context=self._own,
-                parent=None if how.parent is None else _context(how.parent),
-                resource=resource,
-                attributes=self._attributes,
-                links=[Link(_context(each)) for each in how.links],
-                kind=_KINDS[how.kind],
-                status=self._status,
-                start_time=self._began,
-                end_time=self._ended or time_ns(),
-                instrumentation_scope=_SCOPE,
-            )
-        )
+    def __init__(self, parcel: Parcel) -> None:
+        super().__init__("parcel", _ANY)
+        self.parcel = parcel
 
 
-_UNSET = Status(StatusCode.UNSET)
-_SCOPE = InstrumentationScope("pmstream", __version__)
-_CHANCE = Random()
-"""Our own: nobody else's seed is disturbed."""
+class _Queue(BatchSpanProcessor):
+    """Counts what it has no room for, which the library only logs."""
 
+    def __init__(self, sender: "_Sender") -> None:
+        super().__init__(sender, MOST_QUEUED + _MOST_PARCELS, _SCHEDULE_MS, _MOST_PARCELS)
+        self._sender, self._taken, self.lost = sender, 0, 0
 
-def _new_id(bits: int) -> int:
-    return _CHANCE.getrandbits(bits) or 1  # the W3C has no id of zeros
+    def put(self, spans: Sequence[Span], transaction: Transaction | None) -> None:
+        """Takes as many as there is room for."""
+        room = max(MOST_QUEUED - (self._taken - self._sender.taken), 0)
+        if len(spans) > room:
+            self.lost += len(spans) - room
+            spans = spans[:room]
+        self._taken += len(spans)
+        now = time_ns()
+        for at in range(0, len(spans), _TOGETHER):
+            self.on_end(_Item(Parcel(spans[at : at + _TOGETHER], transaction, now)))
 
 
 class _Sender(SpanExporter):
     """Counts what arrives; tells once that nothing does."""
 
-    def __init__(self, exporter: SpanExporter, told: Callable[[str], None]) -> None:
+    def __init__(
+        self, exporter: SpanExporter, resource: Resource, told: Callable[[str], None]
+    ) -> None:
         self._exporter, self._told, self._arrives = exporter, told, True
+        self._ways = [*_quick(exporter, resource), _official(exporter, resource)]
         self.taken = self.sent = self.failed = 0
+        self._is_over = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        try:
-            arrives = self._exporter.export(spans) is SpanExportResult.SUCCESS
-        except Exception:  # noqa: BLE001 - whatever a collector makes of it, work goes on
-            arrives = False
-        self.taken += len(spans)
-        self.sent += len(spans) if arrives else 0
-        self.failed += 0 if arrives else len(spans)
+        result, parcels, count = SpanExportResult.SUCCESS, list[Parcel](), 0
+        for each in spans:
+            assert isinstance(each, _Item), "nobody else puts spans in"
+            parcels.append(each.parcel)
+            count += len(each.parcel.spans)
+            if count >= _AT_ONCE or each is spans[-1]:
+                if not self._sent(parcels, count):
+                    result = SpanExportResult.FAILURE
+                parcels, count = [], 0
+        return result
+
+    def _sent(self, parcels: Sequence[Parcel], count: int) -> bool:
+        arrives = not self._is_over and self._arrive(parcels)
+        self.taken += count
+        self.sent += count if arrives else 0
+        self.failed += 0 if arrives else count
         if arrives != self._arrives:
             self._arrives = arrives
             self._told(
@@ -176,42 +155,106 @@ class _Sender(SpanExporter):
                 if arrives
                 else "spans do not reach the collector: they are lost, and work goes on"
             )
-        return SpanExportResult.SUCCESS if arrives else SpanExportResult.FAILURE
+        return arrives
+
+    def _arrive(self, parcels: Sequence[Parcel]) -> bool:
+        while True:
+            try:
+                return self._ways[0](parcels)
+            except Exception:  # noqa: BLE001 - whatever a collector makes of it, work goes on
+                if len(self._ways) == 1:
+                    return False
+                del self._ways[0]  # the exporter is not as we know it: from now on it encodes
 
     def shutdown(self) -> None:
+        self._is_over = True
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
 
 
-class _Queue(BatchSpanProcessor):
-    """Counts what it has no room for, which the library only logs."""
-
-    def __init__(self, sender: _Sender) -> None:
-        super().__init__(sender, MOST_QUEUED + _AT_ONCE, _SCHEDULE_MS, _AT_ONCE)
-        self._sender, self._taken, self.lost = sender, 0, 0
-
-    def on_end(self, span: ReadableSpan) -> None:
-        if self._taken - self._sender.taken >= MOST_QUEUED:
-            self.lost += 1
-            return
-        self._taken += 1
-        super().on_end(span)
+Deliver = Callable[[Sequence[Parcel]], bool]
+"""Sends spans; whether they arrived."""
 
 
-def _plain(text: str) -> str:
-    """Text that can be written: one that cannot would cost its whole batch."""
-    text = text[:MOST_TEXT]
-    return text if text.isascii() else text.encode(errors="replace").decode()
+def _official(exporter: SpanExporter, resource: Resource) -> Deliver:
+    """As the SDK's own spans, to any exporter."""
+
+    def deliver(parcels: Sequence[Parcel]) -> bool:
+        spans = [readable(each, of, resource) for of in parcels for each in of.spans]
+        return exporter.export(spans) is SpanExportResult.SUCCESS
+
+    return deliver
 
 
-def _context(context: bytes) -> SpanContext:
-    trace_id, span_id = load_context(context)
-    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=_SAMPLED)
+def _quick(exporter: SpanExporter, resource: Resource) -> list[Deliver]:
+    """As bytes, by the client that the exporter has made of its variables.
+
+    It is no public name (ADR 16): an exporter without one encodes itself.
+    """
+    client = getattr(exporter, "_client", None)
+    send = getattr(client, "export", None)
+    if not callable(send):
+        return []
+    encoder = encoder_of(resource)
+
+    def deliver(parcels: Sequence[Parcel]) -> bool:
+        return bool(send(encoder.request(parcels)).success)
+
+    return [deliver]
 
 
+def encoder_of(resource: Resource) -> Encoder:
+    """Writes spans of this resource; what stands around them is the official encoder's."""
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+    nothing = ReadableSpan("", _ANY, resource=resource, instrumentation_scope=_SCOPE)
+    [of_resource] = encode_spans([nothing]).resource_spans
+    [of_scope] = of_resource.scope_spans
+    of_scope.ClearField("spans")
+    scope = of_scope.SerializeToString()
+    of_resource.ClearField("scope_spans")
+    return Encoder(of_resource.SerializeToString(), scope)
+
+
+def readable(span: Span, parcel: Parcel, resource: Resource) -> ReadableSpan:
+    """A span as exporters read it.
+
+    Not by the SDK's tracer, whose samplers, limits and locks are not needed here and cost three
+    times as much.
+    """
+    told: dict[str, Value] = {
+        name: plain(each) if isinstance(each, str) else each
+        for name, each in span.attributes.items()
+    }
+    if parcel.transaction is not None:
+        told[Attribute.TRANSACTION] = parcel.transaction
+    error = span.error
+    return ReadableSpan(
+        plain(span.name),
+        context=_context(span.context, is_remote=False),
+        parent=None if span.parent is None else _context(span.parent),
+        resource=resource,
+        attributes=told,
+        links=[Link(_context(each)) for each in span.links],
+        kind=_KINDS[span.kind],
+        status=_UNSET if error is None else Status(StatusCode.ERROR, plain(error)),
+        start_time=span.began,
+        end_time=parcel.ended(span),
+        instrumentation_scope=_SCOPE,
+    )
+
+
+_UNSET = Status(StatusCode.UNSET)
+_SCOPE = InstrumentationScope("pmstream", __version__)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_ANY = SpanContext(1, 1, is_remote=False, trace_flags=_SAMPLED)
+
+
+def _context(context: bytes, *, is_remote: bool = True) -> SpanContext:
+    trace_id, span_id = load_context(context)
+    return SpanContext(trace_id, span_id, is_remote=is_remote, trace_flags=_SAMPLED)
 
 
 def otlp(endpoint: str) -> SpanExporter:

@@ -4,6 +4,7 @@ Rule: what is not written as the W3C says is as if it were not there; nobody els
 """
 
 import re
+from random import Random
 
 from pmstream.runtime.log import Headers
 
@@ -45,6 +46,18 @@ def dump_context(trace_id: int, span_id: int) -> bytes:
     return b"00-%032x-%016x-%02x" % (trace_id, span_id, SAMPLED)
 
 
+def next_context(parent: bytes | None) -> bytes:
+    """The context of a new span: in the trace of its parent, or, without one, in a new one."""
+    own = _CHANCE.getrandbits(64) or 1  # the W3C has no id of zeros
+    if parent is None:
+        return dump_context(_CHANCE.getrandbits(128) or 1, own)
+    return b"00-%b-%016x-01" % (parent[3:35], own)
+
+
+_CHANCE = Random()
+"""Our own: nobody else's seed is disturbed."""
+
+
 def load_context(context: bytes) -> tuple[int, int]:
     """Trace id and span id of a context."""
     return int(context[3:35], 16), int(context[36:52], 16)
@@ -58,10 +71,13 @@ def carried(headers: Headers, context: bytes, *, goes_on: bool) -> Headers:
         context: of the span that sends it on.
         goes_on: whether it is the same trace still; a new one does not inherit `tracestate`.
     """
-    kept = [each for each in headers if goes_on or each[0] != TRACESTATE]
+    kept = list(headers) if goes_on else [each for each in headers if each[0] != TRACESTATE]
     names = [name for name, _ in kept]
-    if TRACEPARENT not in names:
+    found = names.count(TRACEPARENT)
+    if not found:
         return (*kept, (TRACEPARENT, context))
     at = names.index(TRACEPARENT)
-    rest = [each for each in kept[at + 1 :] if each[0] != TRACEPARENT]
-    return (*kept[:at], (TRACEPARENT, context), *rest)
+    kept[at] = (TRACEPARENT, context)
+    if found > 1:
+        kept[at + 1 :] = [each for each in kept[at + 1 :] if each[0] != TRACEPARENT]
+    return tuple(kept)

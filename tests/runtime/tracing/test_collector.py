@@ -14,8 +14,9 @@ from pmstream.config import Settings
 from pmstream.metrics import OF_TRACING
 from pmstream.runtime import telemetry as door
 from pmstream.runtime.log import TopicPartition
-from pmstream.runtime.spans import MEANINGS, Attribute, Beginning, Kind, Transaction
+from pmstream.runtime.spans import MEANINGS, Attribute, Kind, Span, Transaction
 from pmstream.runtime.telemetry import Telemetry
+from pmstream.runtime.traceparent import next_context
 from pmstream.runtime.trail import Trail
 from tests.runtime.tracing.otlp import Receiver, receiving
 
@@ -23,16 +24,21 @@ PLACE = TopicPartition("t", 0)
 PARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
+def span(name: str = "x", **more: Any) -> Span:
+    return Span(name=name, context=next_context(more.get("parent")), began=1, **more)
+
+
 def tell(trail: Trail) -> None:
     """A span, and the commit that it belongs to."""
-    how = Beginning(
-        name="process t",
+    process = span(
+        "process t",
         kind=Kind.CONSUMER,
         parent=PARENT,
         links=[PARENT],
         attributes={Attribute.PROCESS_UUID: "a"},
+        is_input=True,
     )
-    trail.begin(PLACE, how, is_input=True).end()
+    trail.keep(PLACE, [process])
     trail.settle(Transaction.COMMITTED, [PLACE], began=1)
 
 
@@ -105,12 +111,26 @@ def test_what_a_slow_collector_has_no_room_for_is_lost_and_counted(
     exporter = Stuck()
     telemetry = Telemetry(exporter, "bank")
     for _ in range(8):
-        telemetry.begin(Beginning(name="x")).close(Transaction.COMMITTED)
+        telemetry.take([span()], Transaction.COMMITTED)
 
     assert telemetry.counts()["lost"] == 3
     exporter.go.set()
     telemetry.close(60)
     assert telemetry.counts() == {"sent": 5, "failed": 0, "lost": 3}
+
+
+def test_of_many_spans_at_once_only_those_without_room_are_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(door, "MOST_QUEUED", 300)
+    exporter = Stuck()
+    telemetry = Telemetry(exporter, "bank")
+    telemetry.take([span() for _ in range(1_000)], Transaction.COMMITTED)
+
+    assert telemetry.counts()["lost"] == 700
+    exporter.go.set()
+    telemetry.close(60)
+    assert telemetry.counts() == {"sent": 300, "failed": 0, "lost": 700}
 
 
 class Failing(SpanExporter):
@@ -130,7 +150,7 @@ def test_an_outage_of_the_collector_is_told_when_it_begins_and_when_it_ends() ->
     told: list[str] = []
     telemetry = Telemetry(Failing(2), "bank", told.append)
     for _ in range(4):
-        telemetry.begin(Beginning(name="x")).close(Transaction.COMMITTED)
+        telemetry.take([span()], Transaction.COMMITTED)
         telemetry.flush()
 
     assert [each.split(":")[0] for each in told] == [
@@ -152,7 +172,7 @@ def test_a_commit_links_to_so_many_inputs_at_most() -> None:
     telemetry = Telemetry(Kept(), "bank")
     trail = Trail(telemetry, 10_000)
     for _ in range(200):
-        trail.begin(PLACE, Beginning(name="x"), is_input=True)
+        trail.keep(PLACE, [span(is_input=True)])
     trail.settle(Transaction.COMMITTED, [PLACE], began=1)
     telemetry.close(10)
 
@@ -174,7 +194,7 @@ def test_the_limit_refills_with_time() -> None:
     trail = Trail(telemetry, 2, clock=lambda: now[0])
     for _ in range(2):
         assert trail.allows()
-        trail.begin(PLACE, Beginning(name="x"))
+        trail.keep(PLACE, [span()])
     assert not trail.allows()
     now[0] += 0.5
 

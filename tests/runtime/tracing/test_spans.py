@@ -206,7 +206,7 @@ def test_what_was_not_committed_when_its_partition_moved_is_told_as_dropped(make
     trail, source = world.trails["w-0"], world.names.inbox
     places = [TopicPartition(source, number) for number in range(world.partitions)]
     world.produce(Happened("a", "go", 0), headers=SAMPLED)
-    world.settle(lambda: any(trail.mark(place) for place in places))
+    world.settle(lambda: any(trail.held(place) for place in places))
 
     memory(world).lose(world.names.group(INSTANCES), "w-0")
     world.settle(lambda: bool(world.asked()))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmstream.runtime.log import Headers
-from pmstream.runtime.traceparent import carried, dump_context, load_context, sampled
+from pmstream.runtime.traceparent import carried, dump_context, load_context, next_context, sampled
 
 TRACE, SPAN = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
 GOOD = b"00-%b-%b-01" % (TRACE, SPAN)
@@ -71,6 +71,18 @@ def test_a_context_is_read_back(trace: int, span: int) -> None:
 
     assert sampled(of(context)) == context
     assert load_context(context) == (trace, span)
+
+
+def test_a_new_span_goes_on_in_the_trace_of_its_parent() -> None:
+    child, other = next_context(GOOD), next_context(GOOD)
+
+    assert sampled(of(child)) == child
+    assert child[:36] == GOOD[:36]
+    assert len({child, other, GOOD}) == 3
+    assert next_context(b"cc" + GOOD[2:] + b"-more")[:36] == GOOD[:36]
+    begun = next_context(None)
+    assert sampled(of(begun)) == begun
+    assert begun[3:35] != TRACE
 
 
 def test_a_context_takes_the_place_of_the_one_before_it() -> None:
