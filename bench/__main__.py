@@ -37,6 +37,12 @@ PAIRS = (
     ("pmstream", "kstreams"),
     ("pmstream-two-hops", "quix-group-by"),
     ("pmstream-two-hops", "pmstream"),
+    ("pmstream-traced-off", "pmstream"),
+    ("pmstream-traced-0", "pmstream-traced-off"),
+    ("pmstream-traced-1", "pmstream-traced-off"),
+    ("pmstream-traced-100", "pmstream-traced-off"),
+    ("pmstream-traced-all", "pmstream-traced-off"),
+    ("pmstream-traced-1", "pmstream"),
 )
 """Ratios that are told, of those that ran."""
 
@@ -74,7 +80,8 @@ def main(  # noqa: PLR0913 - one option each
     output: Annotated[str, typer.Option("-o", help="table or json.")] = "table",
 ) -> None:
     """Measures; exits with 1 if a run is void, or --quick finds pmstream too slow."""
-    names = list(peer) or list(QUICK if quick else PEERS)
+    default = QUICK if quick else [each.name for each in PEERS.values() if not each.aside]
+    names = list(peer) or list(default)
     unknown = [each for each in names if each not in PEERS]
     if unknown:
         raise typer.BadParameter(f"no peer {', '.join(unknown)}: choose of {', '.join(PEERS)}")

@@ -19,6 +19,26 @@ _KSTREAMS = grounds.PEERS / "kstreams"
 _JVM = ("-Xms512m", "-Xmx512m")
 
 
+SPANS_PER_SECOND = 1_000
+"""The default of `trace_spans_per_second`."""
+
+NO_LIMIT = 10_000_000
+
+
+def _traced(name: str, what: str, sampled: float, **told: Any) -> Peer:
+    """A worker in direct mode, whose events all have a `traceparent`."""
+    return Peer(
+        name=name,
+        what=f"direct mode, every event with a traceparent, {what}",
+        processes=(worker("instances"),),
+        state_of=of_pmstream,
+        keyed=True,
+        sampled=sampled,
+        told=told,
+        aside=True,
+    )
+
+
 def _module(name: str) -> Process:
     return Process("peer", lambda told: [sys.executable, "-m", name, json.dumps(told)])
 
@@ -33,6 +53,9 @@ def worker(role: str) -> Process:
             "commit_interval_ms": told["interval_ms"],
             "max_batch_records": told["batch"],
             "session_timeout_ms": 6_000,
+            "tracing": told.get("tracing", False),
+            "tracing_endpoint": told.get("endpoint", ""),
+            "trace_spans_per_second": told.get("spans_per_second", SPANS_PER_SECOND),
         }
         more = {"role": role, "name": f"{role}-{told['number']}"}
         whole = {**told, **more, "settings": settings}
@@ -121,6 +144,17 @@ PEERS = {
             state_of=_of_kstreams,
             told={"cached": False},
             events=4,
+        ),
+        _traced("pmstream-traced-off", "1 % sampled, tracing off", 0.01),
+        _traced("pmstream-traced-0", "none sampled, tracing on", 0, tracing=True),
+        _traced("pmstream-traced-1", "1 % sampled, tracing on", 0.01, tracing=True),
+        _traced("pmstream-traced-100", "all sampled, 1 000 spans a second", 1, tracing=True),
+        _traced(
+            "pmstream-traced-all",
+            "all sampled, no limit",
+            1,
+            tracing=True,
+            spans_per_second=NO_LIMIT,
         ),
     )
 }

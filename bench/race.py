@@ -16,6 +16,7 @@ from bench.apps import make
 from bench.children import Child, cpu_seconds
 from bench.peers import Peer, Process, end_of
 from bench.rig import Rig, Written
+from bench.sink import sink
 from bench.stage import ensure
 
 STEADY = 0.6
@@ -58,11 +59,16 @@ class Sample(Struct, frozen=True):
 
 def run(rig: Rig, peer: Peer, plan: Plan) -> dict[str, Any]:
     """Runs it once; what is answered is void unless `valid`."""
+    with sink() as collector:
+        return _run(rig, peer, plan, collector.endpoint)
+
+
+def _run(rig: Rig, peer: Peer, plan: Plan, endpoint: str) -> dict[str, Any]:
     events = plan.events * peer.events
-    source = rig.load(events, plan.keys, skew=plan.skew, json=peer.json)
+    source = rig.load(events, plan.keys, skew=plan.skew, json=peer.json, sampled=peer.sampled)
     letters = "".join(filter(str.isalnum, peer.name))
     group = f"{letters[:8]}{time.time_ns() // 1_000_000}"
-    told = _prepare(rig, peer, plan, source, group)
+    told = _prepare(rig, peer, plan, source, group) | {"endpoint": endpoint}
     cores = rig.arrange(pinned=plan.pinned)
     children: list[Child] = []
     about = {"peer": peer.name, "events": events, **asdict(plan)} | {"events": events}
@@ -80,6 +86,7 @@ def run(rig: Rig, peer: Peer, plan: Plan) -> dict[str, Any]:
     written = rig.commands(told["commands"])
     faults, records = _faults(rig, peer, group, written, (events, plan.keys, plan.skew))
     told_by = [_stats(rig.directory / f"{group}-{n}.json") for n in range(len(children))]
+    faults += _untraced(peer, told_by)
     rig.drop(group)
     shutil.rmtree(told["state_dir"], ignore_errors=True)
     measured = _measured(written, samples, children)
@@ -91,6 +98,7 @@ def run(rig: Rig, peer: Peer, plan: Plan) -> dict[str, Any]:
         "faults": faults,
         **measured,
         "commit": [each.get("commit") for each in told_by],
+        "spans": [each["spans"] for each in told_by if "spans" in each],
         "changelog_records_per_event": round(records / events, 3),
     }
 
@@ -150,6 +158,16 @@ def _faults(
     if end != expected:
         found.append(f"the states at the end have checksum {end}, not {expected}")
     return found[:_SHOWN_FAULTS], records
+
+
+def _untraced(peer: Peer, told_by: list[dict[str, Any]]) -> list[str]:
+    """Spans that were to be sent and did not arrive would flatter."""
+    spans = [each["spans"]["spans_total"] for each in told_by if "spans" in each]
+    if not peer.sampled or not peer.told.get("tracing"):
+        return []
+    if not spans or any(not each["sent"] or each["failed"] for each in spans):
+        return [f"spans did not arrive: {spans}"]
+    return []
 
 
 def _measured(written: Written, samples: list[Sample], children: list[Child]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from pmstream.devkafka import Cluster
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.kafka import KafkaLog
 from pmstream.runtime.log import TopicPartition
+from pmstream.runtime.traceparent import dump_context
 
 JVM = ("-Xms1g", "-Xmx1g", "-XX:TieredStopAtLevel=4")
 """As in production: both compilers, and room."""
@@ -100,16 +101,38 @@ class Rig:
             for future in self._admin.delete_topics(names).values():
                 future.result(30)
 
-    def load(self, events: int, keys: int, *, skew: float = 0.0, json: bool = False) -> str:
-        """The topic with so many events, made unless it is there."""
+    def load(
+        self,
+        events: int,
+        keys: int,
+        *,
+        skew: float = 0.0,
+        json: bool = False,
+        sampled: float | None = None,
+    ) -> str:
+        """The topic with so many events, made unless it is there.
+
+        Args:
+            sampled: see `Peer`.
+        """
         name = f"events-{'json' if json else 'avro'}-{events}-{keys}-{skew:g}"
+        if sampled is not None:
+            name += f"-traced-{sampled:g}"
         if name in self.log.topics():
             return name
         self.make(name)
-        self.write(name, key_sequence(events, keys, skew), json=json)
+        self.write(name, key_sequence(events, keys, skew), json=json, sampled=sampled)
         return name
 
-    def write(self, name: str, keys: Iterable[int], *, json: bool = False, first: int = 0) -> None:
+    def write(
+        self,
+        name: str,
+        keys: Iterable[int],
+        *,
+        json: bool = False,
+        first: int = 0,
+        sampled: float | None = None,
+    ) -> None:
         """One event for each of these keys, numbered from `first` on."""
         began, seq = time.monotonic(), first - 1
         encode = encoder(name, json=json)
@@ -125,9 +148,10 @@ class Rig:
         for seq, key in enumerate(keys, first):
             process = process_name(key)
             value = encode(make_event(seq, process, _EPOCH_MICROS + seq))
+            headers = [] if sampled is None else traced_headers(seq, sampled)
             while True:
                 try:
-                    producer.produce(name, value, process)
+                    producer.produce(name, value, process, headers=headers)
                     break
                 except BufferError:
                     producer.poll(0.2)
@@ -187,6 +211,15 @@ def rigged(*, pinned: bool) -> Iterator[Rig]:
         Cluster(progress=say, jvm=JVM) as cluster,
     ):
         yield Rig(cluster, Path(directory), pinned=pinned)
+
+
+def traced_headers(number: int, sampled: float) -> list[tuple[str, bytes]]:
+    """A `traceparent` of an event's own; every so-manieth is sampled."""
+    every = round(1 / sampled) if sampled else 0
+    context = dump_context(number + 1, number + 1)
+    if not every or number % every:
+        context = context[:-1] + b"0"
+    return [("traceparent", context)]
 
 
 def encoder(topic: str, *, json: bool) -> Callable[[OrderPlaced], bytes]:

@@ -1,6 +1,7 @@
 """One pmstream worker of the job, watched: `python -m bench.worker JSON`.
 
-Writes, when it ends, how long its commits took; each restored partition is a line as it happens.
+Writes, when it ends, how long its commits took and, if it traces, what became of its spans; each
+restored partition is a line as it happens.
 """
 
 import json
@@ -13,10 +14,12 @@ from typing import Any
 from bench.apps import NAME, make
 from bench.peers import quantiles
 from pmstream.cli.run import attend
+from pmstream.cli.tracing import tracing
 from pmstream.config import Settings
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Log
 from pmstream.runtime.roles import make_worker
+from pmstream.runtime.trail import Trail
 from pmstream.runtime.worker import Worker
 
 NOTED = ("restoring", "running")
@@ -46,9 +49,12 @@ class Watch:
             with Path(f"{self._stats}.notes").open("a") as notes:
                 notes.write(json.dumps([time.time(), what, partition, text]) + "\n")
 
-    def write(self) -> None:
-        """The end."""
-        self._stats.write_text(json.dumps({"commit": quantiles(self._commits)}))
+    def write(self, trail: Trail | None) -> None:
+        """The end; what became of spans, too."""
+        told: dict[str, Any] = {"commit": quantiles(self._commits)}
+        if trail is not None:
+            told["spans"] = trail.values()
+        self._stats.write_text(json.dumps(told))
 
 
 def main(told: dict[str, Any]) -> None:
@@ -57,13 +63,24 @@ def main(told: dict[str, Any]) -> None:
     app = make(told["group"], told["source"], told["commands"], keyed=told["keyed"])
     settings = Settings.load(**told["settings"])
 
-    def made(log: Log, clock: Clock) -> Worker:
-        return make_worker(
-            app, NAME, told["role"], told["name"], log, settings, clock, watch.told, watch
-        )
+    with tracing(settings, app.name, print) as trail:
 
-    attend(made, settings, nullcontext(), app=app.name, role=told["role"], worker=told["name"])
-    watch.write()
+        def made(log: Log, clock: Clock) -> Worker:
+            return make_worker(
+                app,
+                NAME,
+                told["role"],
+                told["name"],
+                log,
+                settings,
+                clock,
+                watch.told,
+                watch,
+                trail,
+            )
+
+        attend(made, settings, nullcontext(), app=app.name, role=told["role"], worker=told["name"])
+    watch.write(trail)
 
 
 if __name__ == "__main__":

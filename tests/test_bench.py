@@ -21,6 +21,11 @@ from bench.job import (
     state_end,
 )
 from bench.peers import end_of, quantiles
+from bench.rig import traced_headers
+from bench.sink import sink
+from pmstream.runtime.spans import Span
+from pmstream.runtime.telemetry import Telemetry, otlp
+from pmstream.runtime.traceparent import is_context, next_context, sampled
 
 EVENTS, KEYS = 40, 7
 
@@ -113,6 +118,32 @@ def test_ratios_are_of_medians_and_leave_void_runs_out() -> None:
 
     assert ratios_of(runs) == {"pmstream/bare": 0.5}
     assert 0 < GUARD < 1
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.01, 10), (1.0, 1_000)])
+def test_so_many_events_ask_for_spans_as_a_peer_says(share: float, count: int) -> None:
+    headers = [tuple(traced_headers(number, share)) for number in range(1_000)]
+
+    assert all(is_context(value) for [(_, value)] in headers)
+    assert sum(sampled(each) is not None for each in headers) == count
+
+
+def test_the_sink_takes_what_the_real_exporter_sends() -> None:
+    with sink() as collector:
+        telemetry = Telemetry(otlp(collector.endpoint), "bench")
+        for _ in range(2):
+            telemetry.take([Span(name="x", context=next_context(None), began=1)])
+            telemetry.flush()
+        telemetry.close(10)
+
+    assert telemetry.counts() == {"sent": 2, "failed": 0, "lost": 0}
+    assert collector.size > 0
+
+
+def test_what_tracing_costs_is_only_measured_when_asked_for() -> None:
+    assert {each.name for each in PEERS.values() if each.aside} == {
+        name for name in PEERS if "traced" in name
+    }
 
 
 def test_quantiles_are_milliseconds() -> None:

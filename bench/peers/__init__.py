@@ -41,6 +41,8 @@ class Peer(Struct, frozen=True, kw_only=True):
         events: how many it needs to get warm, as a multiple.
         keyed: of pmstream, whether it is in direct mode; None is another one.
         changelog: whether its changelog is made for it.
+        sampled: share of its events whose `traceparent` asks for spans; None: they have none.
+        aside: it runs only when it is asked for.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Peer(Struct, frozen=True, kw_only=True):
     events: int = 1
     keyed: bool | None = None
     changelog: bool = False
+    sampled: float | None = None
+    aside: bool = False
 
 
 def quantiles(seconds: list[float]) -> dict[str, float]:
