@@ -6,8 +6,8 @@
     ./dev bench -o json                      all; the last line holds ratios and runs
 
 Runs alternate; what a peer wrote is verified, and a run that lost, doubled or misordered anything
-is void. More: `python -m bench.restore`, `.latency`, `.recovery`, `.memory`, `.path`, `.timers`,
-`.neighbours`.
+is void. More: `python -m bench.axes`, `.restore`, `.latency`, `.recovery`, `.memory`, `.path`,
+`.timers`, `.neighbours`.
 """
 
 import json
@@ -24,7 +24,7 @@ from bench.grounds import Missing
 from bench.peers import Peer
 from bench.race import Plan, run
 from bench.rig import rigged
-from bench.stage import say
+from bench.stage import PARTITIONS, say
 
 GUARD = 0.25
 """Below this share of the bare loop's speed `--quick` fails: rounds reach 0.31 to 0.44 today, and
@@ -74,6 +74,7 @@ def main(  # noqa: PLR0913 - one option each
     workers: Annotated[
         int, typer.Option(min=1, max=8, help="More than 1: pmstream with so many as well.")
     ] = 1,
+    partitions: Annotated[int, typer.Option(min=1, help="Of each topic.")] = PARTITIONS,
     state_bytes: Annotated[int, typer.Option(help="Of each process' state.")] = 200,
     pinned: Annotated[bool, typer.Option(help="Client on one core, broker on the other.")] = True,
     quick: Annotated[bool, typer.Option(help="Two rounds of pmstream and the bare loop.")] = False,
@@ -93,6 +94,7 @@ def main(  # noqa: PLR0913 - one option each
         skew=skew,
         interval_ms=interval_ms,
         batch=batch,
+        partitions=partitions,
         pinned=pinned and workers == 1,
         environment={"BENCH_STATE_BYTES": str(state_bytes)},
     )

@@ -17,7 +17,7 @@ from bench.children import Child, cpu_seconds
 from bench.peers import Peer, Process, end_of
 from bench.rig import Rig, Written
 from bench.sink import sink
-from bench.stage import ensure
+from bench.stage import PARTITIONS, ensure
 
 STEADY = 0.6
 """The rate counts from here on: what came before is start and warming up."""
@@ -35,6 +35,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         events, keys, skew: the load.
         interval_ms, batch: when a peer commits.
         workers: instances workers of pmstream.
+        partitions: of each topic.
         pinned: the client on one core, the broker on the other.
         environment: more variables of the peer's processes.
     """
@@ -45,6 +46,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     interval_ms: int = 100
     batch: int = 2_000
     workers: int = 1
+    partitions: int = PARTITIONS
     pinned: bool = True
     environment: Mapping[str, str] = {}
 
@@ -65,7 +67,14 @@ def run(rig: Rig, peer: Peer, plan: Plan) -> dict[str, Any]:
 
 def _run(rig: Rig, peer: Peer, plan: Plan, endpoint: str) -> dict[str, Any]:
     events = plan.events * peer.events
-    source = rig.load(events, plan.keys, skew=plan.skew, json=peer.json, sampled=peer.sampled)
+    source = rig.load(
+        events,
+        plan.keys,
+        skew=plan.skew,
+        json=peer.json,
+        sampled=peer.sampled,
+        partitions=plan.partitions,
+    )
     letters = "".join(filter(str.isalnum, peer.name))
     group = f"{letters[:8]}{time.time_ns() // 1_000_000}"
     told = _prepare(rig, peer, plan, source, group) | {"endpoint": endpoint}
@@ -111,11 +120,11 @@ def _processes(peer: Peer, plan: Plan) -> list[Process]:
 def _prepare(rig: Rig, peer: Peer, plan: Plan, source: str, group: str) -> dict[str, Any]:
     """Makes the topics; answers what the peer is told."""
     commands = f"{group}-commands"
-    rig.make(commands, stamped=True)
+    rig.make(commands, stamped=True, count=plan.partitions)
     if peer.changelog:
-        rig.make(f"{group}-changelog", compact=True)
+        rig.make(f"{group}-changelog", compact=True, count=plan.partitions)
     if peer.keyed is not None:
-        ensure(make(group, source, commands, keyed=peer.keyed), rig.log)
+        ensure(make(group, source, commands, keyed=peer.keyed), rig.log, plan.partitions)
     return {
         "servers": rig.servers,
         "source": source,

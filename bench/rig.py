@@ -109,18 +109,19 @@ class Rig:
         skew: float = 0.0,
         json: bool = False,
         sampled: float | None = None,
+        partitions: int = PARTITIONS,
     ) -> str:
         """The topic with so many events, made unless it is there.
 
         Args:
             sampled: see `Peer`.
         """
-        name = f"events-{'json' if json else 'avro'}-{events}-{keys}-{skew:g}"
+        name = f"events-{'json' if json else 'avro'}-{events}-{keys}-{skew:g}-{partitions}"
         if sampled is not None:
             name += f"-traced-{sampled:g}"
         if name in self.log.topics():
             return name
-        self.make(name)
+        self.make(name, count=partitions)
         self.write(name, key_sequence(events, keys, skew), json=json, sampled=sampled)
         return name
 
