@@ -128,7 +128,7 @@ def _encode(
     """
     at, cause, encode = 0, turn.cause, turn.coder.encode_command
     ids, origin = commands_of_cause(cause, turn.callbacks.name)
-    sending = Sending(ids, origin, inherited_headers(cause))
+    sending = Sending(ids, origin, inherited_headers(cause) if cause.headers else ())
     waits = _Waiting(turn.max_state_bytes, sending) if turn.callbacks.confirm_timeout_ms else None
     while at < len(todo):
         try:

@@ -69,8 +69,6 @@ def reply_headers(topic: str, partition: int) -> Headers:
 
 def inherited_headers(routed: Cause) -> Headers:
     """The event's headers that its commands carry on: all but the ids and pmstream's own."""
-    if not routed.headers:
-        return ()
     # A list first: a generator would cost more than the headers.
     return tuple(
         [

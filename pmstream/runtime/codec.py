@@ -110,7 +110,10 @@ class Codec:
             raise CommandInvalid(
                 f"{type(command).__name__} is no command of app {self._app}; those are {known}"
             )
-        value = writer.encode(command, CommandInvalid)
+        try:
+            value = writer.write(command)
+        except Exception as error:
+            raise CommandInvalid(writer.refusal(command, error)) from error
         named = getattr(command, writer.key or "")
         key = named.encode() if type(named) is str and named else _key(writer, named, command)
         if len(key) + len(value) > self._max_bytes:

@@ -45,8 +45,11 @@ class Writer(Struct, frozen=True):
         try:
             return self.write(message)
         except Exception as error:
-            reason = self.blame(message, error)
-            raise fault(f"{type(message).__name__} for topic {self.topic}: {reason}") from error
+            raise fault(self.refusal(message, error)) from error
+
+    def refusal(self, message: Struct, error: Exception) -> str:
+        """Says which message could not be written, and why."""
+        return f"{type(message).__name__} for topic {self.topic}: {self.blame(message, error)}"
 
 
 class Wire(Protocol):
