@@ -23,7 +23,7 @@ from bench.job import Order, command_of, key_sequence, make_event, process_name
 from bench.peers.bare import with_fastavro
 from bench.stage import ensure
 from pmstream.app import App
-from pmstream.cli.run import COLLECTED_AFTER
+from pmstream.cli.work import COLLECTED_AFTER
 from pmstream.config import Settings
 from pmstream.runtime.changelog import Checkpoint, dump_checkpoint, fold
 from pmstream.runtime.clock import SystemClock

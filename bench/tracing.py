@@ -28,7 +28,7 @@ from bench.apps import NAME, make
 from bench.path import BATCH, COMMANDS, SOURCE, records_of
 from bench.rig import traced_headers
 from bench.stage import ensure
-from pmstream.cli.run import COLLECTED_AFTER
+from pmstream.cli.work import COLLECTED_AFTER
 from pmstream.config import Settings
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.instances import InstancesStage

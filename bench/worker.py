@@ -13,8 +13,8 @@ from typing import Any
 
 from bench.apps import NAME, make
 from bench.peers import quantiles
-from pmstream.cli.run import attend
 from pmstream.cli.tracing import tracing
+from pmstream.cli.work import attend
 from pmstream.config import Settings
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.log import Log

@@ -15,7 +15,7 @@ import typer
 from pmstream.chaos.bank import make_bank
 from pmstream.chaos.fleet import BANK
 from pmstream.cli import logs
-from pmstream.cli.run import attend, serve
+from pmstream.cli.work import attend, serve
 from pmstream.config import Settings
 from pmstream.runtime.commit import STEPS
 

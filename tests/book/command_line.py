@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 
 import typer.main
 
-from pmstream.cli import root
+from pmstream.cli.root import root
 from tests.book.docstrings import paragraphs
 from tests.book.markdown import cell, plain, table
 

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 from typer.core import TyperGroup
 
-from pmstream.cli import root
+from pmstream.cli.root import root
 from pmstream.config import NOT_SETTINGS, Settings
 from pmstream.operate import findings
 from tests.book.cluster import EXITS

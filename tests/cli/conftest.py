@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from pmstream.cli import loading, root
+from pmstream.cli import loading
+from pmstream.cli.root import root
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pmstream.cli import exits, root
+from pmstream.cli import exits
+from pmstream.cli.root import root
 from pmstream.errors import Busy, ConfigurationError, Stopped, Unreachable
 from pmstream.runtime import log_errors as port
 from pmstream.runtime.memory import MemoryLog

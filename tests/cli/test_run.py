@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pmstream.cli.run import COLLECTED_AFTER
+from pmstream.cli.work import COLLECTED_AFTER
 from pmstream.devkafka import Cluster
 from pmstream.runtime.folder import lock_directory
 from pmstream.runtime.memory import MemoryLog
@@ -133,7 +133,7 @@ def test_kafka_that_cannot_be_reached(shell: Shell) -> None:
 COLLECTOR = """
 import gc
 from contextlib import nullcontext
-from pmstream.cli.run import attend
+from pmstream.cli.work import attend
 from pmstream.config import Settings
 
 def make(log, clock):
@@ -154,6 +154,39 @@ def test_a_worker_collects_garbage_seldom(shell: Shell) -> None:
 
     assert tuple(map(int, done.stdout.split())) == COLLECTED_AFTER, done.stderr
     assert COLLECTED_AFTER[0] > 10_000
+
+
+NEEDLESS = (
+    "rich",
+    "prometheus_client",
+    "pmstream.operate",
+    "pmstream.devkafka",
+    "pmstream.testing",
+)
+
+IMPORTED = """
+import sys
+import pmstream.cli.work
+import pmstream.runtime.kafka, pmstream.runtime.roles
+print(*sys.modules)
+"""
+
+
+def test_a_worker_imports_no_other_command(shell: Shell) -> None:
+    """They were a third of its start, and of each restart."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=shell.environment,
+    )
+
+    found = done.stdout.split()
+    assert [name for name in found if name.startswith(NEEDLESS)] == []
+    assert {name for name in found if name.startswith("pmstream.cli.")} == {
+        f"pmstream.cli.{name}" for name in ("exits", "loading", "logs", "tracing", "work")
+    }
 
 
 # On a real Kafka

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pmstream.cli import root
+from pmstream.cli.root import root
 from pmstream.config import Settings
 from pmstream.examples.bank import BALANCES, OUTCOMES
 from pmstream.examples.transfer import app

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pmstream import __version__
-from pmstream.cli import root
+from pmstream.cli.root import root
 from pmstream.config import Settings
 from pmstream.properties import REFUSED
 from tests.deployment.helm import values_table

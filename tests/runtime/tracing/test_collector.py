@@ -217,7 +217,7 @@ settings = Settings(tracing=bool(sys.argv[1:]))
 with tempfile.TemporaryDirectory() as folder, tracing(settings, "bank", print) as trail:
     assert trail is None
     Running(app, Path(folder)).close()
-import pmstream.cli.run, pmstream.cli.demo_bank
+import pmstream.cli.root, pmstream.cli.work, pmstream.cli.demo_bank
 found = [name for name in sys.modules if name.startswith("opentelemetry")]
 assert not found, found
 """
