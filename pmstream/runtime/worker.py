@@ -27,7 +27,9 @@ FENCED_TWICE_SECONDS = 30.0
 ABORTS_OF_ONE = 3
 """A single input whose transaction aborts so often stops the process manager."""
 
-_IDLE_SECONDS = 0.1
+IDLE_SECONDS = 0.1
+"""How long a turn of a worker that has nothing to do waits for a record."""
+
 _LISTENING_SECONDS = 0.005  # a reply is seen between two gathers only
 _AGAIN_SECONDS = 0.01  # a rebalance takes its time: do not handle the same batch at full speed
 _REBUILD_SECONDS = 60.0
@@ -123,10 +125,14 @@ class Worker:
         finally:
             self.close()
 
-    def turn(self) -> None:
-        """One round of the loop."""
+    def turn(self, patience: float = IDLE_SECONDS) -> None:
+        """One round of the loop.
+
+        Args:
+            patience: seconds to wait for a record at most; less where workers share a thread.
+        """
         self.stage.catch_up(self._consumer)
-        self.stage.take(self._gather())
+        self.stage.take(self._gather(patience))
         self.stage.process(self._clock.now(), self._room)
         halt = self.stage.halt
         if self._is_due() or halt:
@@ -155,20 +161,20 @@ class Worker:
         self._consumer.close()
         self._producer.drop()
 
-    def _gather(self) -> list[Record]:
+    def _gather(self, most: float = IDLE_SECONDS) -> list[Record]:
         load = self.stage.load()
         room = max(2 * self._settings.max_batch_records - load.waiting, 0)
-        records = self._consumer.gather(room, self._patience(load))
+        records = self._consumer.gather(room, self._patience(load, most))
         self._full_gather = len(records) >= room or load.waiting > 0
         if self._fault is not None:
             raise self._fault
         return records
 
-    def _patience(self, load: Load) -> float:
+    def _patience(self, load: Load, most: float) -> float:
         """How long gather may wait for a record, in seconds."""
         if load.waiting and load.staged < self._room:
             return 0.0
-        limits = [0.01 if load.busy else _LISTENING_SECONDS if load.listens else _IDLE_SECONDS]
+        limits = [most, 0.01 if load.busy else _LISTENING_SECONDS if load.listens else IDLE_SECONDS]
         if load.due_in_ms is not None:
             limits.append(load.due_in_ms / 1000)
         if self._staged_since is not None:

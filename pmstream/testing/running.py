@@ -28,7 +28,7 @@ from pmstream.runtime.log import Headers, Record, TopicPartition
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import ROLES, ROUTER, make_worker
 from pmstream.runtime.store import instance_key
-from pmstream.runtime.worker import Worker
+from pmstream.runtime.worker import IDLE_SECONDS, Worker
 from pmstream.testing.killed import Killed, leave_as_killed
 from pmstream.testing.services import Service, Services, flush
 
@@ -65,6 +65,8 @@ class Running:
         kills: workers killed so far by `kill_at`.
     """
 
+    _patience = IDLE_SECONDS  # of a turn that finds nothing to do
+
     def __init__(
         self, app: App, directory: Path, service: Service | None = None, **settings: Any
     ) -> None:
@@ -85,6 +87,7 @@ class Running:
         topics.carry_out(plan, self.log)
         starts.set_starts(app, self.log, starts.find_starts(app, self.log))
         self._own = [each.spec.name for each in topics.wanted(app, self.log, self._settings)]
+        self._writer = self.log.writer()
         self._kill: dict[str, int] = {}
         self.kills = 0
         self._services = Services(self.log, self._codec, self._places(*app.commands), service)
@@ -101,13 +104,12 @@ class Running:
 
     def produce(self, *events: Struct, topic: str = "", headers: Headers = ()) -> None:
         """Writes events in order, each into its topic; name that if several take its type."""
-        writer = self.log.writer()
         for event in events:
             where = topic or self._home(event)
             of_type = self._codec.event_headers(where, type(event))
             value = self._codec.encode_event(where, event)
-            writer.produce(where, value, None, (*of_type, *headers), 0)
-        flush(writer)
+            self._writer.produce(where, value, None, (*of_type, *headers), 0)
+        flush(self._writer)
 
     def reply(self, command: Any, *, accepted: bool = True, reason: Any = None) -> None:
         """Answers the last such command, as its service would; with a reason if it is rejected."""
@@ -241,7 +243,7 @@ class Running:
     def _turn(self) -> None:
         for (manager, _), worker in tuple(self._workers.items()):
             try:
-                worker.turn()
+                worker.turn(self._patience)
             except Killed:
                 self._end(manager, kill=True)
                 self._start(manager)

@@ -44,7 +44,7 @@ class Services:
     def __init__(
         self, log: Log, codec: Codec, places: Sequence[TopicPartition], service: Service | None
     ) -> None:
-        self._log, self._codec, self._service = log, codec, service
+        self._writer, self._codec, self._service = log.writer(), codec, service
         self._reader = log.reader()
         self._reader.assign(dict.fromkeys(places, 0))
         self.sent: list[tuple[str, Any, Record]] = []
@@ -78,9 +78,10 @@ class Services:
         headers = record.headers
         reply = replies.accept(headers) if accepted else replies.reject(headers, reason)
         if reply is not None:
-            writer = self._log.writer()
-            writer.produce(reply.topic, reply.value, reply.key, reply.headers, reply.partition)
-            flush(writer)
+            self._writer.produce(
+                reply.topic, reply.value, reply.key, reply.headers, reply.partition
+            )
+            flush(self._writer)
 
 
 def flush(writer: Writer) -> None:

@@ -83,7 +83,7 @@ def test_those_for_which_an_expression_holds_are_released_and_no_others(
 def test_a_dead_letter_is_redriven_once(world: World) -> None:
     value = world.codec.encode_event(world.source, Happened("a,b", "go", 7))
     headers = (("pm-source", f"{world.source}-1-5".encode()), ("pm-error", b"?"))
-    writer = world.log.writer()
+    writer = world.writer
     writer.produce(world.names.dead_letters, value, b"k", headers, partition=0)
     writer.flush(10)
     redriver = Redriver(world.log, world.app, "counter", "ops", "a test", world.clock.now())

@@ -21,6 +21,8 @@ PATIENCE_SECONDS = 90.0
 class OnKafka(Running):
     """As Running, but nothing stands still: it is settled when nothing is left to read or write."""
 
+    _patience = 0.01  # all stand still while one waits for a record
+
     def __init__(self, servers: str, *arguments: Any, **settings: Any) -> None:
         self._servers = servers
         super().__init__(*arguments, **settings)

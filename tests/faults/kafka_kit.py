@@ -126,18 +126,20 @@ class KafkaWorld(World):
         deadline = time.monotonic() + PATIENCE
         moved, last = time.monotonic(), self._marks()
         while time.monotonic() < deadline:
-            until = time.monotonic() + 0.3
+            until = time.monotonic() + 0.1
             while time.monotonic() < until:
                 if self.workers:
                     self.turn()
                 else:
                     time.sleep(0.05)
-            if is_done is not None and is_done():
-                return
+            if is_done is not None:
+                if is_done():
+                    return
+                continue
             marks = self._marks()
             if marks != last:
                 moved, last = time.monotonic(), marks
-            elif is_done is None and time.monotonic() - moved > 1:
+            elif time.monotonic() - moved > 1:
                 return
         raise AssertionError(f"not in time: {self.told[-5:]} {self.last_words()}")
 

@@ -32,7 +32,7 @@ def heal(world: KafkaWorld) -> None:
 
 
 def append(world: KafkaWorld, event: Happened, partition: int) -> None:
-    writer = world.log.writer()
+    writer = world.log.writer()  # the world's may not know of the partition yet
     value = world.codec.encode_event(world.source, event)
     writer.produce(world.source, value, b"k", (), partition=partition)
     writer.flush(10)
@@ -62,7 +62,7 @@ def test_f38_k_a_key_in_a_wrong_partition_stops_and_names_both(world: KafkaWorld
     world.count("a", [0])
     world.settle(lambda: world.counts("a") == expected(1))
     (record,) = world.read(world.names.inbox)
-    writer = world.log.writer()
+    writer = world.writer
     wrong = (record.partition + 1) % 2
     writer.produce(world.names.inbox, record.value, record.key, record.headers, partition=wrong)
     writer.flush(10)
@@ -71,7 +71,7 @@ def test_f38_k_a_key_in_a_wrong_partition_stops_and_names_both(world: KafkaWorld
 
 
 def test_f39_k_poison_is_a_dead_letter_and_its_neighbours_are_out(world: KafkaWorld) -> None:
-    writer = world.log.writer()
+    writer = world.writer
     world.count("a", [0])
     writer.produce(world.source, b"\xc3\x01poison", b"k", (), partition=0)
     writer.flush(10)

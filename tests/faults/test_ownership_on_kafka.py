@@ -59,7 +59,7 @@ def add_partition_and_write(world: KafkaWorld) -> None:
     world.grow(world.source, 3)
     wait_until(lambda: world.log.topics()[world.source].partitions == 3)
     value = world.codec.encode_event(world.source, Happened(process="new", what="go", n=7))
-    writer = world.log.writer()
+    writer = world.log.writer()  # the world's does not know of the partition yet
     writer.produce(world.source, value, b"k", (), partition=2)
     writer.flush(10)
 
@@ -91,7 +91,8 @@ def test_f28_k_a_paused_partition_that_comes_back_runs_at_its_position(
         since = len(world.told)
         world.settle(lambda: any(what == "blocked" for what, _, _ in world.told))
         world.start(INSTANCES, joins)
-        world.turn(10)
+        consumer = world.workers[joins]._consumer
+        world.settle(lambda at=consumer: at.membership() is not None)  # type: ignore[misc]
         world.workers.pop(leaves).close()
         world.settle(lambda at=since: running(world, at) >= {0, 1})  # type: ignore[misc]
     world.manager.healed = True
@@ -127,7 +128,7 @@ def test_f38_k_a_key_in_a_wrong_partition_stops_and_names_both(world: KafkaWorld
     world.count("a", [0])
     world.settle(lambda: world.counts("a") == expected(1))
     (record,) = world.read(world.names.inbox)
-    writer = world.log.writer()
+    writer = world.writer
     wrong = (record.partition + 1) % 2
     writer.produce(world.names.inbox, record.value, record.key, record.headers, partition=wrong)
     writer.flush(10)

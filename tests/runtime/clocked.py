@@ -60,11 +60,10 @@ class ClockedWorld(World):
             (COMMAND_ID, headers["command-id"]),
             (OUTCOME, ACCEPTED if accepted else REJECTED),
         )
-        writer = self.log.writer()
         topic = (headers["reply-to"] or b"").decode()
         where = told if partition < 0 else partition
-        writer.produce(topic, value, headers["process-uuid"], answer, where)
-        writer.flush(10)
+        self.writer.produce(topic, value, headers["process-uuid"], answer, where)
+        self.writer.flush(10)
 
     @property
     def stage(self) -> Any:

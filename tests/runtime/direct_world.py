@@ -27,11 +27,10 @@ class Direct(World):
 
     def produce(self, *events: Happened, headers: Headers = ()) -> None:
         """Appends events to the source topic, keyed by process UUID."""
-        writer = self.log.writer()
         for event in events:
             value = self.codec.encode_event(self.source, event)
-            writer.produce(self.source, value, event.process.encode(), headers)
-        writer.flush(10)
+            self.writer.produce(self.source, value, event.process.encode(), headers)
+        self.writer.flush(10)
 
     def start_all(self) -> None:
         """One instances worker is all."""

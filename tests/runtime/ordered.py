@@ -46,6 +46,5 @@ def outcome(world: World, count: int = 1) -> OrderOutcome:
 
 
 def write(world: World, value: bytes | None, headers: object, partition: int = 0) -> None:
-    writer = world.log.writer()
-    writer.produce(world.names.orders, value, b"a", headers, partition)  # type: ignore[arg-type]
-    writer.flush(1)
+    world.writer.produce(world.names.orders, value, b"a", headers, partition)  # type: ignore[arg-type]
+    world.writer.flush(1)

@@ -50,7 +50,7 @@ UNREADABLE = {
 
 
 def test_json_events_become_json_commands_and_unreadable_ones_dead_letters(world: World) -> None:
-    writer = world.log.writer()
+    writer = world.writer
     world.produce(Happened("a", "go", 1), Happened("b", "go", 1), headers=TYPED)
     for value, headers in UNREADABLE.values():
         writer.produce(world.source, value, b"any", headers, partition=0)
@@ -61,7 +61,7 @@ def test_json_events_become_json_commands_and_unreadable_ones_dead_letters(world
     while len(world.read(world.target)) < 3:
         assert time.monotonic() < deadline, world.told[-5:]
         world.turn(20)
-    world.turn(20)
+    world.settle()
 
     commands = world.read(world.target)
     told = sorted(

@@ -42,12 +42,12 @@ def make(kafka: Cluster, tmp_path: Path) -> Iterator[Make]:
 
 
 def until(world: ClockedWorld, commands: int) -> None:
-    """Turns until so many commands are visible, then a little longer."""
+    """Turns until so many commands are visible, then until nothing moves."""
     deadline = time.monotonic() + PATIENCE
     while len(world.asked()) < commands:
         assert time.monotonic() < deadline, f"{len(world.asked())} commands: {world.told[-5:]}"
         world.turn(20)
-    world.turn(20)
+    world.settle()
 
 
 def hand_over(world: ClockedWorld) -> None:

@@ -18,14 +18,14 @@ from pmstream.core.instance import Instance
 from pmstream.core.process import bind
 from pmstream.core.state import load_state
 from pmstream.runtime.changelog import COMMIT_KEY
-from pmstream.runtime.clock import Clock
+from pmstream.runtime.clock import Clock, VirtualClock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Probe
 from pmstream.runtime.instances import InstancesStage
 from pmstream.runtime.log import Committed, Headers, Log, Record, TopicPartition, TopicSpec
 from pmstream.runtime.roles import INSTANCES, ROUTER, make_worker
 from pmstream.runtime.sources import Note, dump_note
-from pmstream.runtime.worker import Worker
+from pmstream.runtime.worker import IDLE_SECONDS, Worker
 from pmstream.testing.killed import leave_as_killed
 
 SOURCE, COMMANDS = "world.events", "world.commands"
@@ -146,6 +146,9 @@ class World:
         self.codec = Codec(self.app)
         self.workers: dict[str, Worker] = {}
         self.told: list[tuple[str, int, str]] = []
+        self.writer = log.writer()  # one: its first record waits for half a second
+        # In real time all stand still while an idle one waits for a record.
+        self.patience = IDLE_SECONDS if isinstance(clock, VirtualClock) else 0.01
         self._make_topics()
 
     def _make_topics(self) -> None:
@@ -180,11 +183,10 @@ class World:
 
     def produce(self, *events: Happened, headers: Headers = ()) -> None:
         """Appends events to the source topic, keyed by something that is no process UUID."""
-        writer = self.log.writer()
         for event in events:
             value = self.codec.encode_event(self.source, event)
-            writer.produce(self.source, value, b"%d" % (event.n % 7), headers, partition=0)
-        writer.flush(10)
+            self.writer.produce(self.source, value, b"%d" % (event.n % 7), headers, partition=0)
+        self.writer.flush(10)
 
     def count(self, process: str, numbers: Iterable[int], what: str = "go") -> None:
         """Produces plain events of one process."""
@@ -221,7 +223,7 @@ class World:
         """Lets every worker turn so often."""
         for _ in range(turns):
             for worker in list(self.workers.values()):
-                worker.turn()
+                worker.turn(self.patience)
 
     def settle(self, is_done: Callable[[], bool] | None = None, turns: int = 2_000) -> None:
         """Turns until `is_done`, or until nothing has moved for a while."""
@@ -230,7 +232,7 @@ class World:
             self.turn()
             if is_done is not None and is_done():
                 return
-            marks = self._marks()
+            marks = self._marks() if is_done is None else last
             quiet, last = (quiet + 1, last) if marks == last else (0, marks)
             if is_done is None and quiet > 60:
                 return
@@ -253,10 +255,8 @@ class World:
     def read(self, topic: str) -> list[Record]:
         """Every committed record of a topic, by partition, in order."""
         reader, found = self.log.reader(), []
-        ends: dict[TopicPartition, int] = {}
-        for number in range(self.log.topics()[topic].partitions):
-            place = TopicPartition(topic, number)
-            ends[place] = self.log.end(place, stable=True) or 0
+        places = [TopicPartition(topic, n) for n in range(self.log.topics()[topic].partitions)]
+        ends = {each: self.log.end(each, stable=True) or 0 for each in places}
         reader.assign({place: self.log.start(place) or 0 for place in ends})
         while any((reader.position(place) or 0) < end for place, end in ends.items()):
             found += reader.read(1000, 0.1)
