@@ -7,7 +7,7 @@ import pytest
 
 from pmstream.devkafka import Cluster
 from pmstream.runtime.clock import SystemClock, VirtualClock
-from pmstream.runtime.log import Log
+from pmstream.runtime.log import Log, Writer
 from pmstream.runtime.memory import MemoryLog
 from tests.contract.world import World
 from tests.faults.kit import soak
@@ -28,7 +28,9 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         made = request.getfixturevalue("memory_world")
     else:
         kafka_log, delete_topic = request.getfixturevalue(f"{request.param}_log")
-        made = World(kafka_log, SystemClock(), delete_topic)
+        # Where no broker is killed, tests share a writer.
+        writer = request.getfixturevalue("kafka_writer") if request.param == "kafka" else None
+        made = World(kafka_log, SystemClock(), delete_topic, writer)
     yield made
     made.close()
 
@@ -48,6 +50,12 @@ def kafka_log(kafka: Cluster) -> tuple[Log, DeleteTopic]:
 
 
 @pytest.fixture(scope="session")
+def kafka_writer(kafka_log: tuple[Log, DeleteTopic]) -> Writer:
+    """A writer to the tests' broker."""
+    return kafka_log[0].writer()
+
+
+@pytest.fixture
 def kafka3_log(kafka3: Cluster) -> tuple[Log, DeleteTopic]:
     """The log on three brokers."""
     return on(kafka3)

@@ -16,6 +16,7 @@ from pmstream.runtime.log import (
     Record,
     TopicPartition,
     TopicSpec,
+    Writer,
 )
 from pmstream.runtime.log_errors import Again
 
@@ -113,10 +114,17 @@ class World:
         log: the log.
         clock: the log's time.
         delete_topic: deletes a topic; not in the port, since the runtime never does it.
+        writer: for `write`; on Kafka, the first record of a new one waits for half a second.
     """
 
-    def __init__(self, log: Log, clock: Clock, delete_topic: Callable[[str], None]) -> None:
-        self.log, self.clock, self.delete_topic = log, clock, delete_topic
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        delete_topic: Callable[[str], None],
+        writer: Writer | None = None,
+    ) -> None:
+        self.log, self.clock, self.delete_topic, self._writer = log, clock, delete_topic, writer
         self._consumers: list[Consumer] = []
         self._producers: list[Producer] = []
 
@@ -231,7 +239,7 @@ class World:
 
     def write(self, partition: TopicPartition, values: Iterable[bytes]) -> None:
         """Writes without a transaction."""
-        writer = self.log.writer()
+        writer = self._writer = self._writer or self.log.writer()
         for value in values:
             writer.produce(partition.topic, value, b"key", (), partition.partition)
         self.repeat(lambda: writer.flush(CALL))
