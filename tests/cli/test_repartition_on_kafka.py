@@ -13,9 +13,11 @@ from pmstream.core.orders import Verb
 from pmstream.runtime.clock import SystemClock
 from pmstream.runtime.generations import read_state
 from pmstream.runtime.kafka import KafkaLog
+from pmstream.runtime.roles import ROLES
 from pmstream.testing.killed import Killed
 from tests.cli.conftest import Shell
 from tests.cli.operated import PM
+from tests.faults.kafka_kit import wait_until
 from tests.faults.kit import in_condition
 from tests.operate import repartitioned as kit
 from tests.operate.repartitioned import uuids
@@ -79,18 +81,15 @@ def has_lived(world: World) -> None:
     }
     until(world, lambda: kit.conditions(world) == {each: {last[each]} for each in last})
     until(world, lambda: all(world.counts(each)[-1:] == [(3, 3)] for each in uuids("go", EACH)))
-    world.turn(50)
+    world.settle()
     world.close()
 
 
-def typed(shell: Shell, *arguments: str) -> tuple[int, str, str]:
-    """Runs the command; members that ended are members until their session ends."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        code, out, err = shell.run("topics", "repartition", CODE, PM, *arguments)
-        if code != 75 or "workers of counter run" not in err:
-            return code, out, err
-        assert time.monotonic() < deadline, err
+def typed(world: World, shell: Shell, *arguments: str) -> tuple[int, str, str]:
+    """Runs the command, once the sessions of those that were closed have ended."""
+    groups = [world.names.group(role) for role in ROLES]
+    wait_until(lambda: not any(world.log.members(group) for group in groups))
+    return shell.run("topics", "repartition", CODE, PM, *arguments)
 
 
 def go_on(world: World, number: int) -> None:
@@ -102,7 +101,7 @@ def go_on(world: World, number: int) -> None:
         world.count(process, [number])
     until(world, lambda: all((number, number) in world.counts(each) for each in idle))
     until(world, lambda: (1, 1) in world.counts(SOON))
-    world.turn(50)
+    world.settle()
     world.close()
 
 
@@ -124,7 +123,7 @@ def end_all(world: World) -> None:
     until(world, lambda: kit.conditions(world)["park"] == {Condition.IDLE})
     until(world, lambda: all(len(world.counts(each)) == 2 for each in uuids("early", EACH)))
     until(world, lambda: all(FIRED in dict(world.counts(each)) for each in uuids("timer", EACH)))
-    world.turn(100)
+    world.settle()
 
 
 def test_there_and_back_and_nothing_counts_twice(
@@ -135,13 +134,13 @@ def test_there_and_back_and_nothing_counts_twice(
 
     # To six, killed twice on the way.
     for at in (9, 30):
-        code, out, err = typed(shell, "--partitions", "6", "-o", "json")
+        code, out, err = typed(world, shell, "--partitions", "6", "-o", "json")
         assert (code, json.loads(out)["under_way"]) == (0, []), err
         mortal: Any = kit.Mortal(world.log, at)
         with pytest.raises(Killed):
             kit.repartitioned(world, 6, mortal)
         assert read_state(world.log, world.app.name, PM).change is not None
-    code, _, err = typed(shell, "--partitions", "6", "--yes")
+    code, _, err = typed(world, shell, "--partitions", "6", "--yes")
     assert (code, "generation 2 of counter is live, with 6" in err) == (0, True), err
     kit.follow(world)
     assert (world.partitions, world.changelog()) == (6, before)
@@ -149,22 +148,22 @@ def test_there_and_back_and_nothing_counts_twice(
     # What was handled is dropped when it is delivered again.
     code, _, err = shell.run("replay", CODE, PM, "--from", "origin", "--yes")
     assert code == 0, err
-    monkeypatch.setattr(clocked, "TIMER_SECONDS", 45)
+    monkeypatch.setattr(clocked, "TIMER_SECONDS", 20)
     go_on(world, 4)
     others = [each for each in world.commands() if each.process != SOON]
     assert len(others) == commands + 2 * EACH
-    code, _, err = typed(shell, "--roll-back", "--yes")
+    code, _, err = typed(world, shell, "--roll-back", "--yes")
     assert (code, "has worked since" in err) == (2, True), err
 
     # To three; then everything that waited ends, once.
     before = world.changelog()
-    code, _, err = typed(shell, "--partitions", "3", "--yes")
+    code, _, err = typed(world, shell, "--partitions", "3", "--yes")
     assert code == 0, err
     kit.follow(world)
     assert (world.names.generation, world.partitions, world.changelog()) == (3, 3, before)
     end_all(world)
     until(world, lambda: FIRED in dict(world.counts(SOON)))
-    world.turn(50)
+    world.settle()
     assert world.counts(SOON) == [(1, 1), (FIRED, 1)]
     for kind in ("park", "retry"):
         assert [world.counts(each) for each in uuids(kind, EACH)] == [ONCE] * EACH
@@ -189,18 +188,18 @@ def test_it_is_taken_back_and_refused_while_something_is_under_way(
     assert (code, "workers of counter run" in err) == (75, True), err
     world.workers.pop("w-0").close()
     world.count("a", [3])
-    world.turn(200)
+    until(world, lambda: len(world.read(world.names.inbox)) == 3)
     world.close()
 
-    code, out, err = typed(shell, "--partitions", "6", "--yes")
+    code, out, err = typed(world, shell, "--partitions", "6", "--yes")
     assert (code, "1 events are not taken in" in out) == (1, True), err
     world.start("instances", "w-0")
     until(world, lambda: world.counts("a")[-1] == (3, 3))
     world.close()
     before = world.changelog()
-    code, _, err = typed(shell, "--partitions", "6", "--yes")
+    code, _, err = typed(world, shell, "--partitions", "6", "--yes")
     assert code == 0, err
-    code, _, err = typed(shell, "--roll-back", "--yes")
+    code, _, err = typed(world, shell, "--roll-back", "--yes")
     assert code == 0, err
     kit.follow(world)
     assert (world.names.generation, world.partitions, world.changelog()) == (1, 4, before)
