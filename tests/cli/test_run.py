@@ -119,17 +119,6 @@ def test_a_state_directory_that_is_in_use(shell: Shell, folder: Path) -> None:
     assert f"is held by process {os.getpid()}; stop that one" in err
 
 
-@pytest.mark.slow
-def test_kafka_that_cannot_be_reached(shell: Shell) -> None:
-    shell.environment["PMSTREAM_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
-
-    code, out, err = shell.run("topics", "list", APP)
-
-    assert (code, out) == (69, "")
-    assert err.startswith("pmstream: Kafka at 127.0.0.1:1 cannot be reached: ")
-    assert len(err.splitlines()) == 1
-
-
 COLLECTOR = """
 import gc
 from contextlib import nullcontext

@@ -12,7 +12,7 @@ from pmstream.cli import loading
 from pmstream.core.lifecycle import Condition
 from pmstream.operate import orders
 from pmstream.runtime.memory import MemoryLog
-from tests.cli.conftest import Pmstream, Shell
+from tests.cli.conftest import Pmstream
 from tests.cli.operated import CODE, NAME, PM, WorkedClock
 from tests.faults.kit import in_condition
 from tests.runtime.clocked import ClockedWorld, make_app
@@ -174,24 +174,3 @@ def test_nothing_stuck_is_exit_code_0(pmstream: Pmstream, world: ClockedWorld) -
     result = pmstream("instances", "stuck", NAME, PM, "--older-than", "7d")
 
     assert (result.exit_code, result.stdout) == (0, "")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "line",
-    [
-        ("instances", "retry", NAME, PM, "a", "--yes"),
-        ("pause", NAME, PM, "--yes"),
-        ("dead-letters", "drop", NAME, PM, "0:1", "--why", "a test", "--yes"),
-    ],
-    ids=lambda line: line[0],
-)
-def test_who_reaches_no_broker_is_told_and_ends_with_69(
-    shell: Shell, line: tuple[str, ...]
-) -> None:
-    shell.environment["PMSTREAM_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
-
-    code, out, err = shell.run(*line)
-
-    assert (code, out) == (69, ""), err
-    assert "127.0.0.1:1" in err

@@ -17,6 +17,10 @@ MARK = "secret-value-"
 """Begins each secret."""
 
 NOBODY = "127.0.0.1:9"
+TOPICS = ("topics", "list", APP)
+
+TOGETHER = 8
+"""Commands that run at a time: most of them wait ten seconds for nobody."""
 
 COMMANDS = (
     ("--help",),
@@ -75,8 +79,9 @@ def ask(folder: Path, *arguments: str, **changed: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_no_command_shows_a_secret(folder: Path) -> None:
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(TOGETHER) as threads:
         told = list(threads.map(lambda each: ask(folder, *each), COMMANDS))
 
     assert [each for each in told if MARK in each] == []
@@ -84,29 +89,34 @@ def test_no_command_shows_a_secret(folder: Path) -> None:
     assert f"Kafka at {NOBODY} cannot be reached" in told[2]
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "said"),
-    [
-        ("KAFKA__sasl__jaas__config", f"Login required password='{MARK}jaas';", "JAAS"),
-        ("KAFKA__ssl__key__pem", f"{MARK}pem", ""),
-        ("KAFKA__ssl__keystore__password", f"{MARK}store", ""),
-        ("KAFKA__sasl__oauthbearer__config", f"{MARK}config {MARK}x=y", ""),
-        ("KAFKA", f"{MARK}json", "PMSTREAM_KAFKA is not a JSON object"),
-        ("APP", f"{MARK}json", "PMSTREAM_APP is not a JSON object"),
-        ("SASL_PASSWORD", f"{MARK}elsewhere", "PMSTREAM_SASL_PASSWORD is no setting"),
-        ("TRACING_ENDPOINT", f"htp://user:{MARK}typo@host", "setting tracing_endpoint is"),
-        ("CONFIG", "no.toml", "no.toml"),
-    ],
-)
-def test_no_fault_of_the_settings_shows_a_secret(
-    folder: Path, variable: str, value: str, said: str
-) -> None:
+FAULTS = [
+    # variable, its value, what is told
+    ("KAFKA__sasl__jaas__config", f"Login required password='{MARK}jaas';", "JAAS"),
+    ("KAFKA__ssl__key__pem", f"{MARK}pem", ""),
+    ("KAFKA__ssl__keystore__password", f"{MARK}store", ""),
+    ("KAFKA__sasl__oauthbearer__config", f"{MARK}config {MARK}x=y", ""),
+    ("KAFKA", f"{MARK}json", "PMSTREAM_KAFKA is not a JSON object"),
+    ("APP", f"{MARK}json", "PMSTREAM_APP is not a JSON object"),
+    ("SASL_PASSWORD", f"{MARK}elsewhere", "PMSTREAM_SASL_PASSWORD is no setting"),
+    ("TRACING_ENDPOINT", f"htp://user:{MARK}typo@host", "setting tracing_endpoint is"),
+    ("CONFIG", "no.toml", "no.toml"),
+]
+
+
+@pytest.mark.slow
+def test_no_fault_of_the_settings_shows_a_secret(folder: Path) -> None:
     (folder / "no.toml").write_text(f'kafka = "{MARK}no\n')
 
-    told = ask(folder, "topics", "list", APP, **{f"PMSTREAM_{variable}": value})
+    with ThreadPoolExecutor(TOGETHER) as threads:
+        told = list(
+            threads.map(
+                lambda each: ask(folder, *TOPICS, **{f"PMSTREAM_{each[0]}": each[1]}), FAULTS
+            )
+        )
 
-    assert said in told
-    assert MARK not in told
+    for (variable, _, said), text in zip(FAULTS, told, strict=True):
+        assert said in text, variable
+        assert MARK not in text, variable
 
 
 @pytest.mark.parametrize(
