@@ -3,8 +3,9 @@ set positional-arguments
 
 export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
 
-# Test processes; each that meets a test marked `kafka` starts its own broker.
-workers := env("TEST_WORKERS", "2")
+# Test processes: more than two cores, for they wait half of their time, for Kafka or until a session
+# ends. Each that meets a test marked `kafka` starts its own broker.
+workers := env("TEST_WORKERS", "3")
 
 # What `just topics` and `just run` are about: module:attribute
 app := env("APP", "pmstream.examples.transfer:app")

@@ -38,6 +38,7 @@ def test_the_first_process_manager_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
 def test_write_your_own(tmp_path: Path, kafka: Cluster) -> None:
     """Every command in its order; those that stay in a terminal run beside the others."""
     with reader(tmp_path, kafka.bootstrap_servers) as newcomer:

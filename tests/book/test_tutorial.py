@@ -16,6 +16,7 @@ class Cluster(Protocol):
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
 def test_the_tutorial(tmp_path: Path, kafka: Cluster) -> None:
     with reader(tmp_path, kafka.bootstrap_servers) as newcomer:
         newcomer.follow(DOCS / "tutorial.md")

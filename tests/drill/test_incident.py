@@ -14,7 +14,7 @@ import pytest
 
 from pmstream.devkafka import Cluster, ports
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 APP, PM = "tests.drill.kiosk:app", "fulfil"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 COMMAND = (sys.executable, "-m", "pmstream", "demo", "--transfers", "300")
 

@@ -75,6 +75,7 @@ def views(folded: dict[bytes, bytes]) -> dict[bytes, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(60 if SOAK else 3))
 def test_what_happened_at_random_comes_out_the_same(tmp_path: Path, seed: int) -> None:
     chance, clock = random.Random(seed), VirtualClock()

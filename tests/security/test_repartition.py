@@ -16,7 +16,7 @@ from tests.operate.repartitioned import repartitioned
 from tests.runtime.world import World
 from tests.security.kit import PATIENCE, SASL, Secured, Wanted, grant, work
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 OWN = ("create", "describe_configs", "read", "write")
 
