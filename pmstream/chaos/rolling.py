@@ -46,8 +46,8 @@ def measure(
         stage.loader.start()
         stood: dict[str, dict[str, float]] = {}
         # As a StatefulSet does: the highest number first, each ready before the next goes.
+        settle(stage, plan)
         for spec in reversed([each for each in stage.fleet.specs if each.role != BANK]):
-            settle(stage, plan)
             stood[spec.name] = _replace(stage, plan, spec, away)
             say(f"        {spec.name}: {_shown(stood[spec.name])}")
         limit = away + SESSION_SECONDS + START_SECONDS
@@ -66,7 +66,7 @@ def measure(
 
 
 def _replace(stage: Stage, plan: Plan, spec: Spec, away: float) -> dict[str, float]:
-    """Replaces one; answers for each canary how old its oldest open event became."""
+    """Replaces one, and settles; answers for each canary how old its oldest open event became."""
     oldest = dict.fromkeys(canaries(PARTITIONS), 0.0)
 
     def look() -> None:

@@ -23,6 +23,8 @@ from pmstream.runtime.roles import ROLES, make_worker
 from pmstream.runtime.store import INSTANCE
 
 EVENTS = 300
+ROUNDS = 200
+"""More than it takes: who looks whether all is quiet looks again after a second only."""
 
 
 @pytest.fixture
@@ -42,8 +44,9 @@ def log(tmp_path: Path) -> Iterator[MemoryLog]:
     )
 
     def turn() -> None:
-        for each in workers:
-            each.turn()
+        for _ in range(ROUNDS):
+            for each in workers:
+                each.turn()
 
     assert Quiet(made).wait(60, turn) == []
     yield made
