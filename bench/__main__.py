@@ -3,6 +3,7 @@
     ./dev bench --quick                      a guard: pmstream against the bare loop
     ./dev bench --peer pmstream --peer quix  some of them
     ./dev bench --peer pmstream --workers 2  two instances workers against one
+    ./dev bench --peer pmstream-traced-off --peer pmstream-traced-1   what traces cost
     ./dev bench -o json                      all; the last line holds ratios and runs
 
 Runs alternate; what a peer wrote is verified, and a run that lost, doubled or misordered anything
