@@ -95,8 +95,9 @@ def row(point: Point, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     valid = [each for each in runs if each["valid"]]
     found: dict[str, Any] = {"axis": point.axis, "value": point.value, "runs": len(valid)}
     for figure in ("rate", "cpu_s_per_million", "broker_cpu_s_per_million", "peak_mib"):
-        if valid:
-            found[figure] = statistics.median(each[figure] for each in valid)
+        # A run too short to be sampled twice tells no CPU time.
+        if values := [each[figure] for each in valid if each[figure]]:
+            found[figure] = statistics.median(values)
     commits = [each["commit"][0] for each in valid if each["commit"][0]]
     for figure in ("p50_ms", "p99_ms"):
         known = [each[figure] for each in commits if figure in each]

@@ -132,6 +132,7 @@ class InstancesStage:
             owned.flush_at = now + self._flush_interval
             owned.look_at = now + _SILENT_SECONDS
             owned.purge_at = now + PURGE_SECONDS
+            self._has_worked = True  # a store that was filled is merged now, and frees memory later
         for owned in self._owned.values():
             if owned.running is not None:
                 self._tend(owned, owned.running, consumer, now)

@@ -68,3 +68,21 @@ def test_a_worker_that_works_gives_back_now_and_then_and_one_that_rests_does_not
 
     assert len(calls) == 3
     world.close()
+
+
+def test_what_merging_took_behind_a_restore_is_given_back_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(instances, "trim", lambda: calls.append("trim"))
+    clock = VirtualClock()
+    world = World(MemoryLog(clock), tmp_path, clock)
+    world.start_all()
+    world.settle()
+
+    for _ in range(3):
+        clock.sleep(instances.TRIM_SECONDS + 1)
+        world.turn(2)
+
+    assert calls == ["trim"]
+    world.close()
