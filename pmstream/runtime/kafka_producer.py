@@ -247,7 +247,7 @@ class KafkaWriter:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._client = ck.Producer(dict(settings))
-        self._failure: Refused | None = None
+        self._failure: tuple[str, KafkaError] | None = None
 
     def produce(
         self,
@@ -262,9 +262,8 @@ class KafkaWriter:
         self._complain()
 
         def told(error: KafkaError | None, message: ck.Message) -> None:
-            if error is not None:
-                text = f"a record for {topic} was not taken: {error.str()}"
-                self._failure = self._failure or Refused(text)
+            if error is not None:  # not touched before the client has returned, as above
+                self._failure = self._failure or (topic, error)
             elif delivered is not None:
                 offset = message.offset()
                 delivered(-1 if offset is None else offset)
@@ -297,4 +296,5 @@ class KafkaWriter:
     def _complain(self) -> None:
         failure, self._failure = self._failure, None
         if failure is not None:
-            raise failure
+            topic, error = failure
+            raise Refused(f"a record for {topic} was not taken: {error.str()}")
