@@ -18,9 +18,7 @@ from pmstream.runtime.log_errors import Again, Fenced, LogError, MustAbort, Outc
 INIT_DEADLINE = 60.0
 """Seconds in which a transactional id must become ours."""
 
-_INIT_TRY = 5.0
-_TAKEOVER_LOOK = 0.05
-_FULL_QUEUE_POLL = 0.1
+_INIT_TRY, _TAKEOVER_LOOK, _FULL_QUEUE_POLL = 5.0, 0.05, 0.1
 _TRANSACTION_ERRORS = (ck.KafkaException, SystemError, RuntimeError)
 
 
@@ -262,7 +260,7 @@ class KafkaWriter:
         self._complain()
 
         def told(error: KafkaError | None, message: ck.Message) -> None:
-            if error is not None:  # not touched before the client has returned, as above
+            if error is not None:  # not touched before the client has returned
                 self._failure = self._failure or (topic, error)
             elif delivered is not None:
                 offset = message.offset()
@@ -288,13 +286,14 @@ class KafkaWriter:
         try:
             left = self._client.flush(timeout)
         except _TRANSACTION_ERRORS as raised:
+            if isinstance(raised, SystemError):  # the binding has lost the reason
+                self._complain()
             raise Refused(f"flush failed: {reason(raised)}") from raised
         self._complain()
         if left > 0:
             raise Again(f"{left} records are still on their way")
 
     def _complain(self) -> None:
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            topic, error = failure
+        (topic, error), self._failure = self._failure or ("", None), None
+        if error is not None:
             raise Refused(f"a record for {topic} was not taken: {error.str()}")
