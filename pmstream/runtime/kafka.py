@@ -21,11 +21,12 @@ from pmstream.runtime.kafka_errors import (
     reason,
     request_failure,
 )
-from pmstream.runtime.kafka_producer import KafkaProducer, KafkaWriter, abort_open
+from pmstream.runtime.kafka_producer import KafkaProducer, abort_open
 from pmstream.runtime.kafka_reader import KafkaReader
 from pmstream.runtime.kafka_records import close
 from pmstream.runtime.kafka_refusals import explained
 from pmstream.runtime.kafka_survey import KafkaSurvey
+from pmstream.runtime.kafka_writer import KafkaWriter
 from pmstream.runtime.log import Committed, TopicPartition
 
 MOST_MESSAGE_BYTES = 100_000_000

@@ -113,6 +113,10 @@ def _remedy(error: KafkaError) -> str:
     return " (`pmstream doctor APP`, run as the same user, names each permission that is missing)"
 
 
+RAISED = (KafkaException, SystemError, RuntimeError)
+"""What a call of the client may raise that runs callbacks, or is about a transaction."""
+
+
 def transaction_failure(raised: BaseException, doing: str) -> LogError:
     """What a failed call of a transactional producer means.
 

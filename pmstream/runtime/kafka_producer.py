@@ -1,4 +1,4 @@
-"""Producers on Kafka: one with transactions for the workers, one without for tools.
+"""A producer on Kafka, with transactions: the workers'.
 
 Rule: an exception from `produce` means "must abort", because the transaction is not poisoned and
 would commit without that record (F12).
@@ -11,15 +11,21 @@ from typing import Any, NoReturn
 import confluent_kafka as ck
 from confluent_kafka import KafkaError
 
-from pmstream.runtime.kafka_errors import kafka_error, reason, transaction_failure, unavailable
+from pmstream.runtime.kafka_errors import (
+    RAISED,
+    kafka_error,
+    reason,
+    transaction_failure,
+    unavailable,
+)
 from pmstream.runtime.log import Committed, Delivered, Headers, Membership, TopicPartition
 from pmstream.runtime.log_errors import Again, Fenced, LogError, MustAbort, OutcomeUnknown, Refused
 
 INIT_DEADLINE = 60.0
 """Seconds in which a transactional id must become ours."""
 
-_INIT_TRY, _TAKEOVER_LOOK, _FULL_QUEUE_POLL = 5.0, 0.05, 0.1
-_TRANSACTION_ERRORS = (ck.KafkaException, SystemError, RuntimeError)
+_INIT_TRY = 5.0
+_TAKEOVER_LOOK = 0.05
 
 
 class KafkaProducer:
@@ -47,7 +53,7 @@ class KafkaProducer:
         """Opens a transaction. Raises OutcomeUnknown."""
         try:
             self._client.begin_transaction()
-        except _TRANSACTION_ERRORS as raised:
+        except RAISED as raised:
             raise _final(transaction_failure(raised, "begin")) from raised
 
     def produce(
@@ -78,7 +84,7 @@ class KafkaProducer:
         """Waits until the log has taken all records. Raises Again, OutcomeUnknown."""
         try:
             left = self._client.flush(timeout)
-        except _TRANSACTION_ERRORS as raised:
+        except RAISED as raised:
             raise self._failed(raised, "flush") from raised
         if left > 0:
             raise Again(f"{left} records are still on their way")
@@ -93,21 +99,21 @@ class KafkaProducer:
         ]
         try:
             self._client.send_offsets_to_transaction(positions, group.token, timeout)
-        except _TRANSACTION_ERRORS as raised:
+        except RAISED as raised:
             raise self._failed(raised, "sending positions") from raised
 
     def commit(self, timeout: float) -> None:
         """Raises Again, MustAbort, OutcomeUnknown. After Again only `commit` may follow."""
         try:
             self._client.commit_transaction(timeout)
-        except _TRANSACTION_ERRORS as raised:
+        except RAISED as raised:
             raise self._failed(raised, "commit") from raised
 
     def abort(self, timeout: float) -> None:
         """Raises Again, OutcomeUnknown. Takes half a second more after a refused record."""
         try:
             self._client.abort_transaction(timeout)
-        except _TRANSACTION_ERRORS as raised:
+        except RAISED as raised:
             failure = transaction_failure(raised, "abort")
             raise failure if isinstance(failure, Again) else _final(failure) from raised
         if self._skipped:
@@ -158,7 +164,7 @@ def abort_open(
     while True:
         try:
             client.init_transactions(min(_TAKEOVER_LOOK, timeout))
-        except _TRANSACTION_ERRORS as raised:
+        except RAISED as raised:
             failure = _init_failure(raised, settings["transactional.id"])
             if failure is not None and not isinstance(failure, Again):
                 raise failure from raised
@@ -178,7 +184,7 @@ def _ready(settings: Mapping[str, Any], address: str, deadline: float) -> ck.Pro
         left = until - time.monotonic()
         try:
             client.init_transactions(max(0.1, min(_INIT_TRY, left)))
-        except _TRANSACTION_ERRORS as raised:
+        except RAISED as raised:
             failure = _init_failure(raised, settings["transactional.id"])
             if failure is not None and not isinstance(failure, Again):
                 raise failure from raised
@@ -234,66 +240,3 @@ def _on_delivery(delivered: Delivered) -> Callable[[KafkaError | None, ck.Messag
             delivered(-1 if offset is None else offset)
 
     return told
-
-
-class KafkaWriter:
-    """`Writer` on Kafka: idempotent, so retries neither double nor reorder.
-
-    Args:
-        settings: all librdkafka settings.
-    """
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._client = ck.Producer(dict(settings))
-        self._failure: tuple[str, KafkaError] | None = None
-
-    def produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None = None,
-        headers: Headers = (),
-        partition: int | None = None,
-        delivered: Delivered | None = None,
-    ) -> None:
-        """Hands over one record; waits while the queue is full. Raises Refused."""
-        self._complain()
-
-        def told(error: KafkaError | None, message: ck.Message) -> None:
-            if error is not None:  # not touched before the client has returned
-                self._failure = self._failure or (topic, error)
-            elif delivered is not None:
-                offset = message.offset()
-                delivered(-1 if offset is None else offset)
-
-        where = -1 if partition is None else partition
-        while True:
-            try:
-                self._client.produce(
-                    topic, value, key, where, on_delivery=told, headers=list(headers) or None
-                )
-            except BufferError:
-                self._client.poll(_FULL_QUEUE_POLL)
-                self._complain()
-            except (ck.KafkaException, ValueError, TypeError) as raised:
-                raise Refused(f"a record for {topic} was not taken: {reason(raised)}") from raised
-            else:
-                self._client.poll(0)
-                return
-
-    def flush(self, timeout: float) -> None:
-        """Waits until all is taken. Raises Again, Refused."""
-        try:
-            left = self._client.flush(timeout)
-        except _TRANSACTION_ERRORS as raised:
-            if isinstance(raised, SystemError):  # the binding has lost the reason
-                self._complain()
-            raise Refused(f"flush failed: {reason(raised)}") from raised
-        self._complain()
-        if left > 0:
-            raise Again(f"{left} records are still on their way")
-
-    def _complain(self) -> None:
-        (topic, error), self._failure = self._failure or ("", None), None
-        if error is not None:
-            raise Refused(f"a record for {topic} was not taken: {error.str()}")

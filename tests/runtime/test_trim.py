@@ -1,12 +1,9 @@
 """What a restore has freed leaves the process once it is done, where the C library can do that."""
 
-from pathlib import Path
-
 import pytest
 
 from pmstream.runtime import instances, restores, trim
 from pmstream.runtime.clock import VirtualClock
-from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
 from tests.runtime.world import World
 
@@ -26,14 +23,11 @@ def test_a_c_library_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_worker_gives_back_once_after_it_has_read_and_never_when_it_read_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(restores, "trim", lambda: calls.append("trim"))
     monkeypatch.setattr(restores, "CHUNK_RECORDS", 2)
-    clock = VirtualClock()
-    world = World(MemoryLog(clock), tmp_path, clock)
-    world.start_all()
     for n in range(10):
         world.count("a", [n])
     world.settle()
@@ -44,45 +38,39 @@ def test_a_worker_gives_back_once_after_it_has_read_and_never_when_it_read_nothi
     world.settle()
 
     assert calls == ["trim"]
-    world.close()
+
+
+@pytest.fixture
+def trims(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a worker that runs has given back so far."""
+    calls: list[str] = []
+    monkeypatch.setattr(instances, "trim", lambda: calls.append("trim"))
+    return calls
 
 
 def test_a_worker_that_works_gives_back_now_and_then_and_one_that_rests_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trims: list[str], world: World, clock: VirtualClock
 ) -> None:
-    calls: list[str] = []
-    monkeypatch.setattr(instances, "trim", lambda: calls.append("trim"))
-    clock = VirtualClock()
-    world = World(MemoryLog(clock), tmp_path, clock)
-    world.start_all()
-
     for minute in range(3):
         world.count("a", [2 * minute, 2 * minute + 1])
         world.settle()
         clock.sleep(instances.TRIM_SECONDS + 1)
         world.turn(2)
-        assert len(calls) == minute + 1
+        assert len(trims) == minute + 1
 
     clock.sleep(3 * instances.TRIM_SECONDS)
     world.turn(2)
 
-    assert len(calls) == 3
-    world.close()
+    assert len(trims) == 3
 
 
 def test_what_merging_took_behind_a_restore_is_given_back_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trims: list[str], world: World, clock: VirtualClock
 ) -> None:
-    calls: list[str] = []
-    monkeypatch.setattr(instances, "trim", lambda: calls.append("trim"))
-    clock = VirtualClock()
-    world = World(MemoryLog(clock), tmp_path, clock)
-    world.start_all()
     world.settle()
 
     for _ in range(3):
         clock.sleep(instances.TRIM_SECONDS + 1)
         world.turn(2)
 
-    assert calls == ["trim"]
-    world.close()
+    assert trims == ["trim"]

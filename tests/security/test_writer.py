@@ -33,24 +33,43 @@ def may_look(secured: Secured) -> None:
         each.result()
 
 
-@pytest.mark.kafka
-def test_it_is_refused_with_the_brokers_reason(secured: Secured) -> None:
-    """The client ends by a fatal error while it flushes, and what it calls then must not touch it.
-
-    It raised SystemError then, or an object that no `except` names and that ended the process. The
-    binding may lose the reason while it calls back: then what the record met is told.
-    """
-    KafkaLog(secured.cluster.bootstrap_servers).create_topics([TopicSpec(TOPIC, 1)])
+@pytest.fixture
+def looker(secured: Secured) -> KafkaLog:
+    open_log = KafkaLog(secured.cluster.bootstrap_servers)
+    if TOPIC not in open_log.topics():
+        open_log.create_topics([TopicSpec(TOPIC, 1)])
     may_look(secured)
-    log = KafkaLog(secured.doors["tls"].address, secured.certificates.client("locked"))
+    # Room for one record, so that the next one waits.
+    small = {**secured.certificates.client("locked"), "queue.buffering.max.messages": "1"}
+    log = KafkaLog(secured.doors["tls"].address, small)
     deadline = time.monotonic() + PATIENCE
     while TOPIC not in log.topics():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    writer = log.writer()
+    return log
+
+
+REFUSED = rf"Cluster authorization failed|record for {TOPIC} was not taken"
+"""The binding may lose the first while it calls back: then what the record met is told."""
+
+
+@pytest.mark.kafka
+def test_it_is_refused_while_it_flushes(looker: KafkaLog) -> None:
+    """The client ends by a fatal error, and what it calls then must not touch it.
+
+    It raised SystemError then, or an object that no `except` names and that ended the process.
+    """
+    writer = looker.writer()
     writer.produce(TOPIC, b"value")
 
-    with pytest.raises(
-        Refused, match=r"Cluster authorization failed|record for looked-at was not taken"
-    ):
+    with pytest.raises(Refused, match=REFUSED):
         writer.flush(30)
+
+
+@pytest.mark.kafka
+def test_it_is_refused_while_it_waits_for_room(looker: KafkaLog) -> None:
+    writer = looker.writer()
+    writer.produce(TOPIC, b"value")
+
+    with pytest.raises(Refused, match=REFUSED):
+        writer.produce(TOPIC, b"value")
