@@ -95,14 +95,15 @@ def typed(world: World, shell: Shell, *arguments: str) -> tuple[int, str, str]:
 def go_on(world: World, number: int) -> None:
     """One more event for those that are idle, and one that sets a timer which comes due later."""
     world.start_all()
-    world.count(SOON, [1], what="timer")
     idle = [*uuids("go", EACH), *uuids("timer", EACH)]
     for process in idle:
         world.count(process, [number])
     until(world, lambda: all((number, number) in world.counts(each) for each in idle))
-    until(world, lambda: (1, 1) in world.counts(SOON))
     world.settle()
+    world.count(SOON, [1], what="timer")  # last: it is to come due when nobody is here any more
+    until(world, lambda: (1, 1) in world.counts(SOON))
     world.close()
+    assert world.counts(SOON) == [(1, 1)]
 
 
 def end_all(world: World) -> None:
