@@ -91,7 +91,9 @@ class SourceStage(ABC):
             except Unavailable:
                 return  # the coordinator is away: one question a turn, and the next turn asks
             if is_found:
-                self._told("reading", each.place.partition, f"{each.place.topic} {each.position}")
+                self._told(
+                    "reading", each.place.partition, f"{each.place.topic} {each.queue.position}"
+                )
 
     # Records and batches
 
@@ -105,20 +107,20 @@ class SourceStage(ABC):
     def process(self, now: int, room: int) -> None:
         """Handles what is at hand, up to `room` records in this batch."""
         sources = self._running()
-        left = room - sum(each.cursor for each in sources)
+        left = room - sum(each.queue.taken for each in sources)
         for rest, source in zip(range(len(sources), 0, -1), sources, strict=True):
             share = -(-left // rest)
-            while share > 0 and source.cursor < len(source.queue) and not self.halt:
-                if self.handle(source, source.queue[source.cursor], now):
-                    source.cursor += 1
+            while share > 0 and source.queue.left and not self.halt:
+                if self.handle(source, source.queue.head, now):
+                    source.queue.step()
                 share, left = share - 1, left - 1
 
     def load(self) -> Load:
         """How much is at hand and staged."""
         sources = self._running()
         return Load(
-            waiting=sum(len(each.queue) - each.cursor for each in sources),
-            staged=sum(each.cursor for each in sources),
+            waiting=sum(each.queue.left for each in sources),
+            staged=sum(each.queue.taken for each in sources),
             staged_bytes=sum(each.size for each in sources),
             busy=len(sources) < len(self._sources),
         )
@@ -133,7 +135,7 @@ class SourceStage(ABC):
         return [
             Share(each, self._owner, self._topic_ids[each.place.topic])
             for each in self._running()
-            if each.cursor
+            if each.queue.taken
         ]
 
     def rollback(self) -> None:

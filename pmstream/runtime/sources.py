@@ -11,6 +11,7 @@ from pmstream.runtime.commit import Out, Sent
 from pmstream.runtime.generations import check_open
 from pmstream.runtime.log import Committed, Consumer, Log, Record, TopicPartition
 from pmstream.runtime.log_errors import Again, OffsetPending
+from pmstream.runtime.queue import Queue
 from pmstream.runtime.takeover import Takeover
 
 _ASK_SECONDS = 0.2
@@ -50,36 +51,38 @@ class Source:
     Attributes:
         place: the partition.
         ready: whether its position is known.
-        position: the offset to route next, as committed.
-        queue: records in hand; the first `cursor` of them are staged.
-        out, size: what they became, and its bytes.
-        run: records in a row, up to the cursor, that could not be decoded.
+        queue: records in hand; those that are taken are staged.
+        out, size: what these became, and its bytes.
+        run: records in a row, up to the last of these, that could not be decoded.
     """
 
     def __init__(self, place: TopicPartition) -> None:
         self.place = place
         self.ready = False
-        self.position = 0
-        self.queue: list[Record] = []
+        self.queue = Queue(0)
         self.pending_since: float | None = None
         self.committed_run = 0
         self.forget()
 
+    def start(self, position: int) -> None:
+        """The position is known."""
+        self.ready, self.queue = True, Queue(position)
+
     def take(self, record: Record) -> None:
         """Puts a gathered record behind the others."""
-        expected = self.queue[-1].offset + 1 if self.queue else self.position
-        if self.ready and record.offset >= expected:
-            self.queue.append(record)
+        if self.ready:
+            self.queue.put(record)
 
     def forget(self) -> None:
         """Begins an empty batch."""
-        self.cursor = self.size = 0
+        self.queue.back()
+        self.size = 0
         self.run = self.committed_run
         self.out: list[Out] = []
 
     def stop(self) -> None:
         """Position unknown; nothing in hand."""
-        self.ready, self.queue, self.pending_since = False, [], None
+        self.ready, self.queue, self.pending_since = False, Queue(0), None
         self.forget()
 
 
@@ -91,16 +94,16 @@ class Share:
     def __init__(self, part: Source, owner: str, topic_id: str) -> None:
         self._part, self._run = part, part.run
         self.source = part.place
-        position = part.queue[part.cursor - 1].offset + 1
-        self.position = Committed(position, dump_note(Note(owner, topic_id, part.run)))
+        note = dump_note(Note(owner, topic_id, part.run))
+        self.position = Committed(part.queue.position, note)
         self.records: Sequence[Sent] = part.out
         self.sent = len(part.out)
 
     def acknowledged(self, _offset: int | None) -> None:
         """The position is committed: the records in hand up to it are done."""
         part = self._part
-        part.position, part.committed_run = self.position.position, self._run
-        del part.queue[: part.cursor]
+        part.committed_run = self._run
+        part.queue.commit()
         part.forget()
 
 
@@ -145,7 +148,7 @@ class Positions:
             consumer.resume([source.place])
         except Again:
             return False  # no leader yet: the next turn tries again
-        source.ready, source.position = True, position
+        source.start(position)
         return True
 
     def _pending(self, source: Source) -> None:

@@ -158,12 +158,6 @@ OTHERS = (
                 "        self.records: Sequence[Sent] = part.out\n"
                 "        self.acknowledged(None)\n",
             ),
-            Edit(
-                "pmstream/runtime/sources.py",
-                "        del part.queue[: part.cursor]\n        part.forget()\n",
-                "        part.queue = [r for r in part.queue if r.offset >= part.position]\n"
-                "        part.forget()\n",
-            ),
         ),
     ),
 )
