@@ -48,6 +48,9 @@ SUITES: dict[str, tuple[str, ...]] = {
     "simulation": ("tests/simulation",),
 }
 
+COPIED = ("avro/", "pmstream/", "tests/", "hatch_build.py", "pyproject.toml")
+"""What the suites need; the compiled codec's tests compile it."""
+
 SCHEDULES = "300"
 SUITE_SECONDS = 600.0
 """A suite that takes longer hangs: that is caught, too."""
@@ -112,7 +115,7 @@ def copy_tree(target: Path) -> None:
     """Copies of what git knows what the suites need, as it stands; no byte code, no drafts."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     for name in listed.stdout.decode().split("\0"):
-        if name.startswith(("avro/", "pmstream/", "tests/", "pyproject.toml")):
+        if name.startswith(COPIED):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target / name, follow_symlinks=False)
     for file, text in mutated(NO_SHRINKING, target).items():
