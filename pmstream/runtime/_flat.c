@@ -1,4 +1,5 @@
-/* Avro records of plain fields, read and written in C: the compiled twin of flat.py.
+/* Avro records of plain fields, read and written in C: the compiled twin of flat.py; and the
+partition of a key, that of murmur2.py.
 
 Rule: the same as there. A short cut, never a second opinion: what is not plainly right is left to
 the long way, through fastavro. Tests: tests/runtime/test_flat.py, for both twins alike.
@@ -367,7 +368,49 @@ make_writer(PyObject *Py_UNUSED(module), PyObject *args)
     return plan;
 }
 
+/* The partition of a key */
+
+/* Kafka's 32-bit murmur2, as murmur2.py has it. */
+static uint32_t
+murmur2(const unsigned char *data, Py_ssize_t size)
+{
+    const uint32_t m = 0x5BD1E995;
+    uint32_t h = 0x9747B28C ^ (uint32_t)size;
+    for (; size >= 4; data += 4, size -= 4) {
+        uint32_t k = data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 |
+                     (uint32_t)data[3] << 24;
+        k *= m;
+        h = (h * m) ^ ((k ^ k >> 24) * m);
+    }
+    if (size > 0) {
+        for (Py_ssize_t at = 0; at < size; at++) {
+            h ^= (uint32_t)data[at] << 8 * at;
+        }
+        h *= m;
+    }
+    h = (h ^ h >> 13) * m;
+    return h ^ h >> 15;
+}
+
+static PyObject *
+partition(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2 || !PyBytes_Check(args[0])) {
+        return PyErr_Format(PyExc_TypeError, "partition() takes bytes and a number of partitions");
+    }
+    long partitions = PyLong_AsLong(args[1]);
+    if (partitions <= 0 || partitions > INT32_MAX) {
+        return PyErr_Occurred() ? NULL
+                                : PyErr_Format(PyExc_ValueError, "%ld partitions", partitions);
+    }
+    const unsigned char *data = (const unsigned char *)PyBytes_AS_STRING(args[0]);
+    uint32_t hash = murmur2(data, PyBytes_GET_SIZE(args[0])) & 0x7FFFFFFF;
+    return PyLong_FromLong((long)(hash % (uint32_t)partitions));
+}
+
 static PyMethodDef functions[] = {
+    {"partition", (PyCFunction)(void (*)(void))partition, METH_FASTCALL,
+     "partition(key, partitions): the one that Java's default partitioner gives a key."},
     {"reader", make_reader, METH_VARARGS,
      "reader(names, kinds, start, type_): a function from a record's bytes to a message or None."},
     {"writer", make_writer, METH_VARARGS,
@@ -386,7 +429,7 @@ static PyModuleDef_Slot slots[] = {{Py_mod_exec, prepare}, {0, NULL}};
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_flat",
-    .m_doc = "Avro records of plain fields, compiled; see flat.py.",
+    .m_doc = "Avro records of plain fields and the partition of a key, compiled; see flat.py.",
     .m_methods = functions,
     .m_slots = slots,
 };

@@ -8,7 +8,6 @@ where there is a C compiler), and Python, made by the source's own words. PMSTRE
 leaves the compiled one out. `python -m bench.path` measures both beside fastavro.
 """
 
-import os
 import struct
 import sys
 from array import array
@@ -17,15 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
-try:
-    from pmstream.runtime import _flat
-except ImportError:  # built without a compiler, or a checkout that nobody installed
-    _compiled = None
-else:
-    _compiled = None if os.environ.get("PMSTREAM_PURE_PYTHON") else _flat
-
-IS_COMPILED = _compiled is not None
-"""Whether the compiled one is at work."""
+from pmstream.runtime.compiled import TWINS
 
 Fields = Sequence[tuple[str, str]]
 """Names and Avro types, in the schema's order."""
@@ -53,17 +44,17 @@ def plain_fields(schema: Any) -> Fields | None:
 
 def quick_writer(fields: Fields, prefix: bytes, slowly: Write) -> Write:
     """Makes the function that writes records of these fields behind a prefix."""
-    if _compiled is None:
+    if TWINS is None:
         return python_writer(fields, prefix, slowly)
-    made: Write = _compiled.writer(*_plan(fields), prefix, slowly)
+    made: Write = TWINS.writer(*_plan(fields), prefix, slowly)
     return made
 
 
 def quick_reader(fields: Fields, start: int, type_: type[Struct]) -> QuickRead:
     """Makes the function that reads records of these fields, `start` bytes into their values."""
-    if _compiled is None:
+    if TWINS is None:
         return python_reader(fields, start, type_)
-    made: QuickRead = _compiled.reader(*_plan(fields), start, type_)
+    made: QuickRead = TWINS.reader(*_plan(fields), start, type_)
     return made
 
 

@@ -1,14 +1,21 @@
-"""Kafka's partition of a key, as Java's default partitioner has it."""
+"""Kafka's partition of a key, as Java's default partitioner has it.
 
+It is asked of every record that an instances worker reads, so it has a compiled twin, which the
+tests hold to be alike.
+"""
+
+from collections.abc import Callable
 from functools import lru_cache
 
+from pmstream.runtime.compiled import TWINS
+
 _REMEMBERED = 16_384
-"""Keys: of a process that is busy, the hash costs more than all else that is verified."""
+"""Keys: of a process that is busy, the hash in Python costs more than all else that is verified."""
 
 
 @lru_cache(_REMEMBERED)
-def murmur2_partition(key: bytes, partitions: int) -> int:
-    """The partition that Java's default partitioner gives a key (KIP-480 keeps it for keys)."""
+def python_partition(key: bytes, partitions: int) -> int:
+    """`murmur2_partition` in Python."""
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 
 
@@ -24,3 +31,9 @@ def _murmur2(data: bytes) -> int:
         h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
     h = (h ^ h >> 13) * m & mask
     return h ^ h >> 15
+
+
+murmur2_partition: Callable[[bytes, int], int] = (
+    python_partition if TWINS is None else TWINS.partition
+)
+"""The partition that Java's default partitioner gives a key (KIP-480 keeps it for keys)."""

@@ -122,7 +122,7 @@ def test_without_java_the_demo_says_what_is_missing(installed: Installed) -> Non
 
 
 def test_its_codec_is_compiled_where_a_compiler_is(installed: Installed, compiled: object) -> None:
-    asked = "from pmstream.runtime import flat; print(flat.IS_COMPILED)"
+    asked = "from pmstream.runtime import compiled; print(compiled.IS_COMPILED)"
 
     assert installed.run("python", "-c", asked).stdout == "True\n"
 

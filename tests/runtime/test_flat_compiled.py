@@ -69,7 +69,7 @@ def test_a_plan_that_its_type_holds_is_no_leak(compiled: Any) -> None:
 
 
 def test_a_variable_leaves_the_compiled_one_out() -> None:
-    asked = "from pmstream.runtime import flat; print(flat.IS_COMPILED)"
+    asked = "from pmstream.runtime import compiled; print(compiled.IS_COMPILED)"
     environment = {**os.environ, "PMSTREAM_PURE_PYTHON": "1"}
 
     done = subprocess.run(

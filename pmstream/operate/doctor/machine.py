@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pmstream.operate import schemas
 from pmstream.operate.doctor.case import Case
 from pmstream.operate.doctor.finding import Finding, failure, note, skipped, warning
-from pmstream.runtime.flat import IS_COMPILED
+from pmstream.runtime.compiled import IS_COMPILED
 from pmstream.runtime.survey import ClusterFacts
 
 FILES_OF_A_PROCESS, FILES_OF_A_STORE, FILES_OF_A_FULL_STORE = 128, 16, 128

@@ -11,7 +11,7 @@ from msgspec import structs
 from pmstream.operate.doctor import Case, state
 from pmstream.operate.doctor.machine import fits, judge_files, libraries
 from pmstream.operate.doctor.state import existing, judge_space, owners, usable
-from pmstream.runtime.flat import IS_COMPILED
+from pmstream.runtime.compiled import IS_COMPILED
 from pmstream.runtime.folder import lock_directory
 from tests.operate.doctor.kit import Paper, codes, paper
 
