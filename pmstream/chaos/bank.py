@@ -33,7 +33,7 @@ class BankStage(SourceStage):
         super().__init__(topic_ids, owner, positions, told)
         self._codec = Codec(app)
 
-    def handle(self, source: Source, record: Record, now: int) -> bool:
+    def handle(self, source: Source, record: Record, early: object, now: int) -> bool:
         """Stages the answer to a command."""
         out = _answer(self._codec, record)
         source.out.append(out)

@@ -23,10 +23,10 @@ from pmstream.operate.transaction import write
 from pmstream.runtime.changelog import Checkpoint, dump_checkpoint, fold
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.commit import Out, Sent
-from pmstream.runtime.direct import Found
 from pmstream.runtime.intake import Counted
 from pmstream.runtime.log import Log, Producer, Record, TopicPartition
 from pmstream.runtime.orders import read_outcome
+from pmstream.runtime.reading import Early, Found, Reader
 from pmstream.runtime.roles import partition_setup
 from pmstream.runtime.setup import Setup
 from pmstream.runtime.share import Share
@@ -225,11 +225,23 @@ def _until(old: Stand, runner: Rerun) -> int:
 
 def _without(setup: Setup, apart: frozenset[str]) -> Setup:
     """Direct mode: the source is read as it is, but for those events."""
-    read = setup.read
+    return replace(setup, reader=_Without(setup.reader, apart))
 
-    def wanted(record: Record, number: int, counted: Counted, now: int) -> Found:
-        if f"{record.topic}-{record.partition}-{record.offset}" in apart:
+
+class _Without:
+    """A reader for whom some records are not there."""
+
+    def __init__(self, reader: Reader, apart: frozenset[str]) -> None:
+        self._reader, self._apart = reader, apart
+
+    def ahead(self, record: Record, number: int, now: int) -> Early:
+        """See `Reader.ahead`."""
+        return self._reader.ahead(record, number, now)
+
+    def read(
+        self, record: Record, number: int, counted: Counted, now: int, early: Early = None
+    ) -> Found:
+        """See `Reader.read`."""
+        if f"{record.topic}-{record.partition}-{record.offset}" in self._apart:
             return None
-        return read(record, number, counted, now)
-
-    return replace(setup, read=wanted)
+        return self._reader.read(record, number, counted, now, early)

@@ -1,10 +1,11 @@
 """One batch, one transaction: the commit's steps, in their order.
 
-Rule: author code has run before it begins; nothing polls while it is open; the store is written
-only after the acknowledgement. Every step is a named crash point for the tests.
+Rule: all that the batch hangs on has run before it begins; no consumer polls while it is open; the
+store is written only after the acknowledgement. Every step is a named crash point for the tests.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from pmstream.runtime.log_errors import (
     NotAllowed,
     OutcomeUnknown,
 )
+from pmstream.runtime.meanwhile import Meanwhile, idle
 
 STEPS = ("begin", "produce", "flush", "offsets", "commit", "acknowledge", "acknowledged")
 """Crash points: each is told before the step of that name is done; the last one after all."""
@@ -78,6 +80,7 @@ def commit(
     clock: Clock,
     deadline_ms: int,
     probe: Probe,
+    meanwhile: Meanwhile = idle,
 ) -> None:
     """Makes a batch count, wholly or not at all.
 
@@ -88,6 +91,7 @@ def commit(
         clock: for the deadline.
         deadline_ms: how long a call may be repeated while the log answers Again.
         probe: see `Probe`.
+        meanwhile: work that nothing of it hangs on.
 
     Raises:
         Aborted: nothing counts.
@@ -105,9 +109,10 @@ def commit(
             _produce(each, producer, written)
         # Before the offsets: then "offset pending" implies "owner readable in the changelog".
         probe("flush")
-        _repeat(lambda: producer.flush(_CALL_SECONDS), clock, until)
+        _repeat(lambda: producer.flush(_CALL_SECONDS, meanwhile), clock, until)
         probe("offsets")
-        _repeat(lambda: producer.send_offsets(group, offsets, _CALL_SECONDS), clock, until)
+        send = partial(producer.send_offsets, group, offsets, _CALL_SECONDS, meanwhile)
+        _repeat(send, clock, until)
     except (MustAbort, Again) as error:
         _abort(producer, clock, until, error)
         raise Aborted(str(error)) from error

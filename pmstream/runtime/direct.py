@@ -4,36 +4,60 @@ Rule: every record shows that its producer places keys as this process manager a
 that does not stops it, because from there on one process may be in two partitions (ADR 8).
 """
 
-from collections.abc import Callable
 from functools import cache
 
 from pmstream.core.engine import Arrived, Halt
 from pmstream.core.messages import Routed
-from pmstream.runtime.commit import Out
 from pmstream.runtime.inbox import where
 from pmstream.runtime.intake import Accepted, Counted, Intake
 from pmstream.runtime.log import Record
 from pmstream.runtime.murmur2 import murmur2_partition
-
-Found = Arrived | Out | Halt | None
-"""An input of an instance, a dead letter, why the process manager is to stop, or nothing."""
+from pmstream.runtime.reading import Early, Found
 
 _SHOWN_BYTES = 80
 
 
-def direct_reader(intake: Intake, partitions: int) -> Callable[[Record, int, Counted, int], Found]:
-    """How an instances worker reads a source topic."""
+class DirectReader:
+    """Reads a source topic.
 
-    def read(record: Record, number: int, counted: Counted, now: int) -> Found:
-        key = record.key
-        if key is None or murmur2_partition(key, partitions) != number:
-            return _misplaced(record, partitions)
-        found = intake.take(record, counted, now)
-        if not isinstance(found, Accepted):
+    Args:
+        intake: judges its records.
+        partitions: how many it has.
+    """
+
+    def __init__(self, intake: Intake, partitions: int) -> None:
+        self._intake, self._partitions = intake, partitions
+
+    def ahead(self, record: Record, number: int, now: int) -> Early:
+        """See `Reader.ahead`."""
+        if not self._is_placed(record, number):
+            return None
+        found = self._intake.ahead(record, now)
+        if found is None or found.routing.route is None:
             return found
+        arrived = self._arrived(record, found)
+        return arrived if isinstance(arrived, Arrived) else found
+
+    def read(
+        self, record: Record, number: int, counted: Counted, now: int, early: Early = None
+    ) -> Found:
+        """See `Reader.read`."""
+        if isinstance(early, Arrived):
+            self._intake.passed(counted)
+            return early
+        if not self._is_placed(record, number):
+            return _misplaced(record, self._partitions)
+        found = self._intake.take(record, counted, now, early)
+        return self._arrived(record, found) if isinstance(found, Accepted) else found
+
+    def _is_placed(self, record: Record, number: int) -> bool:
+        key = record.key
+        return key is not None and murmur2_partition(key, self._partitions) == number
+
+    def _arrived(self, record: Record, found: Accepted) -> Arrived | Halt:
         routing, value = found.routing, record.value
         uuid = routing.ids[0]
-        if len(routing.ids) > 1 or uuid.encode() != key:
+        if len(routing.ids) > 1 or uuid.encode() != record.key:
             return _misrouted(record, routing.ids)
         assert routing.route is not None, "an event that goes nowhere"
         assert value is not None, "a tombstone that goes somewhere"
@@ -52,8 +76,6 @@ def direct_reader(intake: Intake, partitions: int) -> Callable[[Record, int, Cou
         # What interested() could have changed is decoded anew, as in a retry.
         event = found.event if _is_frozen(found.event.__class__) else None
         return Arrived(routed, event)
-
-    return read
 
 
 @cache

@@ -1,6 +1,6 @@
 """The instances stage: the partitions of one worker, and their shares of a batch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Slice
@@ -224,6 +224,10 @@ class InstancesStage:
             self._guard.rest()
         if self._observer is not None:
             self._observer.rest()
+
+    def read_ahead(self, now: int, is_time: Callable[[], bool]) -> bool:
+        """Reads records before their turn; True while some are left."""
+        return any(each.read_ahead(now, is_time) for each in self.partitions)
 
     def load(self) -> Load:
         """How much is at hand and staged."""

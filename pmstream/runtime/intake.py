@@ -57,7 +57,7 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 
 class Accepted(Struct, frozen=True, gc=False):
-    """A record that goes somewhere: where, its event, and the headers that go on."""
+    """A record that was decoded: where it goes, its event, and the headers that go on."""
 
     routing: engine.Routing
     event: Any
@@ -71,42 +71,73 @@ class Intake:
         self._rules, self._decode = rules, rules.codec.decode
         self._window: deque[bool] = deque(maxlen=BREAKER_WINDOW)
 
+    def ahead(self, record: Record, now: int) -> Accepted | None:
+        """Reads a record ahead of its turn; None is: its turn will tell.
+
+        Not with `event_timeout`: there the author's code may take its time, and here may not.
+        """
+        if record.value is None or self._rules.guard is not None:
+            return None
+        try:
+            return self._routed(record, record.value, now)
+        except Undecodable:
+            return None
+
     def take(
-        self, record: Record, counted: Counted, now: int
+        self, record: Record, counted: Counted, now: int, early: Accepted | None = None
     ) -> Accepted | Out | engine.Halt | None:
         """Judges one record, and keeps count of what cannot be decoded.
+
+        Args:
+            record: whose turn has come.
+            counted: its partition.
+            now: milliseconds since the epoch.
+            early: what `ahead` answered, if it was asked.
 
         Returns:
             Where it goes; a dead letter; why the process manager is to stop;
             or None: it concerns nobody.
         """
-        if record.value is None:
-            return None
-        headers = record.headers
-        try:
-            event = self._decode(record.topic, record.value, headers)
-        except UnknownSchema as error:
-            if self._rules.unknown_schema == "ignore":
+        found = early
+        if found is None:
+            if record.value is None:
                 return None
-            return self._undecodable(record, counted, error, now)
-        except Undecodable as error:
-            return self._undecodable(record, counted, error, now)
+            try:
+                found = self._routed(record, record.value, now)
+            except UnknownSchema as error:
+                if self._rules.unknown_schema == "ignore":
+                    return None
+                return self._undecodable(record, counted, error, now)
+            except Undecodable as error:
+                return self._undecodable(record, counted, error, now)
+        self.passed(counted)
+        if found is None:
+            return None
+        routing = found.routing
+        if routing.route is not None:
+            return found
+        if isinstance(routing.failure, engine.Halt):
+            return routing.failure
+        if isinstance(routing.failure, engine.DeadLetter):
+            return self._dead_letter(record, routing.failure.reason, now)
+        return None
+
+    def passed(self, counted: Counted) -> None:
+        """Counts a record that could be decoded."""
         self._window.append(False)
         counted.run = 0
+
+    def _routed(self, record: Record, value: bytes, now: int) -> Accepted | None:
+        """Decodes a record and asks where it goes; None: nobody declares it. Raises Undecodable."""
+        headers = record.headers
+        event = self._decode(record.topic, value, headers)
         if isinstance(event, Undeclared):
             return None
         rules = self._rules
         if rules.guard is not None:
             rules.guard.begin()
         headers = own_headers(headers) if headers else ()
-        routing = engine.route(rules.callbacks, event, record, headers, now)
-        if routing.route is not None:
-            return Accepted(routing, event, headers)
-        if isinstance(routing.failure, engine.Halt):
-            return routing.failure
-        if isinstance(routing.failure, engine.DeadLetter):
-            return self._dead_letter(record, routing.failure.reason, now)
-        return None
+        return Accepted(engine.route(rules.callbacks, event, record, headers, now), event, headers)
 
     def _undecodable(
         self, record: Record, counted: Counted, error: Undecodable, now: int

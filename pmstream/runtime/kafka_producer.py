@@ -6,6 +6,7 @@ would commit without that record (F12).
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 import confluent_kafka as ck
@@ -20,6 +21,7 @@ from pmstream.runtime.kafka_errors import (
 )
 from pmstream.runtime.log import Committed, Delivered, Headers, Membership, TopicPartition
 from pmstream.runtime.log_errors import Again, Fenced, LogError, MustAbort, OutcomeUnknown, Refused
+from pmstream.runtime.meanwhile import Meanwhile, Waiting, idle
 
 INIT_DEADLINE = 60.0
 """Seconds in which a transactional id must become ours."""
@@ -48,6 +50,7 @@ class KafkaProducer:
         self._settings, self._address, self._deadline = settings, address, deadline
         self._client: Any = _ready(settings, address, deadline)
         self._skipped = False  # a record was refused: its sequence number is missing
+        self._waiting = Waiting()
 
     def begin(self) -> None:
         """Opens a transaction. Raises OutcomeUnknown."""
@@ -80,25 +83,33 @@ class KafkaProducer:
         except Exception as raised:
             raise MustAbort(f"a record for {topic} was not taken: {reason(raised)}") from raised
 
-    def flush(self, timeout: float) -> None:
+    def flush(self, timeout: float, meanwhile: Meanwhile = idle) -> None:
         """Waits until the log has taken all records. Raises Again, OutcomeUnknown."""
+        client = self._client
         try:
-            left = self._client.flush(timeout)
+            while len(client) and meanwhile():
+                client.poll(0)
+            left = client.flush(timeout)
         except RAISED as raised:
             raise self._failed(raised, "flush") from raised
         if left > 0:
             raise Again(f"{left} records are still on their way")
 
     def send_offsets(
-        self, group: Membership, offsets: Mapping[TopicPartition, Committed], timeout: float
+        self,
+        group: Membership,
+        offsets: Mapping[TopicPartition, Committed],
+        timeout: float,
+        meanwhile: Meanwhile = idle,
     ) -> None:
         """Puts the group's positions into the transaction. Raises Again, MustAbort, ..."""
         positions = [
             ck.TopicPartition(t, p, at, metadata=metadata)
             for (t, p), (at, metadata) in offsets.items()
         ]
+        send = partial(self._client.send_offsets_to_transaction, positions, group.token, timeout)
         try:
-            self._client.send_offsets_to_transaction(positions, group.token, timeout)
+            self._waiting.call(send, meanwhile)
         except RAISED as raised:
             raise self._failed(raised, "sending positions") from raised
 
@@ -139,6 +150,7 @@ class KafkaProducer:
     def drop(self) -> None:
         """Lets go without closing: close() raises once fenced, and would abort (F5)."""
         self._client = _Dropped()
+        self._waiting.end()
 
 
 class _Dropped:

@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from pmstream.runtime.meanwhile import Meanwhile, idle
+
 Headers = tuple[tuple[str, bytes | None], ...]
 
 
@@ -195,17 +197,17 @@ class Producer(Protocol):
             MustAbort: it was not taken (queue full, too large): the transaction must not commit.
         """
 
-    def flush(self, timeout: float) -> None:
+    def flush(self, timeout: float, meanwhile: Meanwhile = idle) -> None:
         """Waits until the log has taken all records. Raises Again, MustAbort, OutcomeUnknown."""
 
     def send_offsets(
-        self, group: Membership, offsets: Mapping[TopicPartition, Committed], timeout: float
+        self,
+        group: Membership,
+        offsets: Mapping[TopicPartition, Committed],
+        timeout: float,
+        meanwhile: Meanwhile = idle,
     ) -> None:
-        """Puts the group's positions into the transaction.
-
-        Raises:
-            Again, MustGather (stale membership), MustAbort, OutcomeUnknown.
-        """
+        """Adds the group's. Raises Again, MustGather (it is stale), MustAbort, OutcomeUnknown."""
 
     def commit(self, timeout: float) -> None:
         """Raises Again, MustAbort, OutcomeUnknown. After Again only `commit` may follow."""
@@ -287,11 +289,7 @@ class Log(Protocol):
         """The group's last *known* positions at once, pending ones not seen. Never for restore."""
 
     def set_positions(self, group: str, positions: Mapping[TopicPartition, Committed]) -> None:
-        """Stores positions for a group without members, all or none.
-
-        Raises:
-            Refused: the group has members.
-        """
+        """Stores a group's positions, all or none. Raises Refused: it has members."""
 
     def members(self, group: str) -> list[str]:
         """Static names (or client ids) of the group's members of this moment."""

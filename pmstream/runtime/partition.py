@@ -4,7 +4,8 @@ Rule: until a commit is acknowledged everything lives in an overlay that can be 
 failing, retrying, waiting or parked instance holds back itself only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from pmstream.core.engine import Arrived, Halt, Order, Outcome
 from pmstream.core.instance import FormatError, Instance
@@ -19,6 +20,7 @@ from pmstream.runtime.dues import Dues
 from pmstream.runtime.feed import Ends, Feed
 from pmstream.runtime.log import Record, TopicPartition
 from pmstream.runtime.queue import Queue
+from pmstream.runtime.reading import Early
 from pmstream.runtime.setup import Setup
 from pmstream.runtime.share import Position, Share, following
 from pmstream.runtime.store import Store, StoreCorrupt
@@ -56,13 +58,12 @@ class Partition:
         ends: Ends,
     ) -> None:
         self.number, self.store, self._setup = number, store, setup
-        self.checkpoint, self.position = checkpoint, position
-        last = checkpoint.last
+        self.checkpoint, self.position, last = checkpoint, position, checkpoint.last
         self.replies = Feed(last.replies if last is not None else 0, ends.replies)
         self.orders = Desk(number, setup, last, ends.orders)
         self.source = TopicPartition(setup.input, number)
         self._queue, self._agenda = Queue(position), Agenda(store)
-        self._batch = Batch(number, setup, store)
+        self._batch, self._read = Batch(number, setup, store), setup.reader.read
         self.inbox_live, self.inbox_end = False, ends.inbox
         self.blocked = self.damaged = self.refused = ""
         self.duplicates = self.ignored = self.dead_letters = self.odd_replies = 0
@@ -74,9 +75,8 @@ class Partition:
         self._seen: Seen = dict(last.seen) if last is not None else {}
         self.run = last.run if last is not None else 0
         self.handled = 0
-        self._queue.back()
-        self.replies.back()
-        self.orders.back()
+        for each in (self._queue, self.replies, self.orders):
+            each.back()
         self._batch.begin()
         self._agenda.forget()
         self._changes: dict[bytes, bytes | None] = {}
@@ -155,11 +155,11 @@ class Partition:
         self._process_replies(now, room)
         self._unblock()
         timed = self._agenda.timed
-        for record in self._queue.ahead():
+        for record, early in self._queue.ahead():
             due = timed.next
             if due is not None and due <= self._setup.time_of(record) and self._is_answered():
                 self._process_due(timed, min(record.timestamp, now), now, room)
-            if not self._has_room(room) or not self._process_record(record, now):
+            if not self._has_room(room) or not self._process_record(record, early, now):
                 break
             self.handled += 1
         if self._may_be_due():
@@ -206,9 +206,9 @@ class Partition:
             desk.feed.step()
             self.handled += 1
 
-    def _process_record(self, record: Record, now: int) -> bool:
+    def _process_record(self, record: Record, early: Early, now: int) -> bool:
         """Handles one record; False when it has to wait where it is."""
-        found = self._setup.read(record, self.number, self, now)
+        found = self._read(record, self.number, self, now, early)
         if not isinstance(found, Arrived):
             self._batch.halt = found if isinstance(found, Halt) else None
             if isinstance(found, Out):
@@ -230,6 +230,11 @@ class Partition:
             return False
         self._seen[source] = mark
         return True
+
+    def read_ahead(self, now: int, is_time: Callable[[], bool]) -> bool:
+        """Reads records before their turn; True while some are left."""
+        ahead = partial(self._setup.reader.ahead, number=self.number, now=now)
+        return self._queue.read_ahead(ahead, is_time)
 
     def rest(self, now: int) -> None:
         """Nothing to do: instances that nothing has touched for long leave memory."""
@@ -279,9 +284,8 @@ class Partition:
         except StoreCorrupt as error:
             self.damaged = str(error)  # the changelog has it all
         self._batch.instances.publish(self._changes, now)
-        self._queue.commit()
-        self.replies.commit()
-        self.orders.commit()
+        for each in (self._queue, self.replies, self.orders):
+            each.commit()
         self.position = record.source
         halt = self.halt
         self._forget()

@@ -1,6 +1,11 @@
-"""Records of one partition in hand, from its committed position on."""
+"""Records of one partition in hand, from its committed position on.
 
-from collections.abc import Iterator
+Rule: what was read ahead of its turn saves its turn the time, and is nothing else; what the
+author's code may have had in its hands is read anew.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from pmstream.runtime.log import Record
 
@@ -14,6 +19,7 @@ class Queue:
 
     def __init__(self, position: int) -> None:
         self._records: list[Record] = []
+        self._early: list[Any] = []  # of the first so many records; None is: not read ahead
         self._committed = position
         self._cursor = 0
 
@@ -33,6 +39,12 @@ class Queue:
         return self._records[self._cursor]
 
     @property
+    def early(self) -> Any:
+        """What `read_ahead` found of the head; None: it was not read ahead."""
+        at, early = self._cursor, self._early
+        return early[at] if at < len(early) else None
+
+    @property
     def position(self) -> int:
         """What is to be committed with those that are taken."""
         return self._records[self._cursor - 1].offset + 1 if self._cursor else self._committed
@@ -47,18 +59,37 @@ class Queue:
         """Takes the head."""
         self._cursor += 1
 
-    def ahead(self) -> Iterator[Record]:
-        """Those that are not taken yet; one is taken when the next is asked for."""
+    def ahead(self) -> Iterator[tuple[Record, Any]]:
+        """Those that are not taken yet, and `early`; one is taken when the next is asked for."""
         while self._cursor < len(self._records):
-            yield self._records[self._cursor]
+            at, early = self._cursor, self._early
+            yield self._records[at], early[at] if at < len(early) else None
             self._cursor += 1
+
+    def read_ahead(self, read: Callable[[Record], Any], is_time: Callable[[], bool]) -> bool:
+        """Reads records before their turn, in order, for as long as there is time.
+
+        Args:
+            read: what a record is; None is: its turn will tell.
+            is_time: asked before each.
+
+        Returns:
+            Whether some are left that were not read ahead.
+        """
+        records, early = self._records, self._early
+        early += [None] * (self._cursor - len(early))
+        while len(early) < len(records) and is_time():
+            early.append(read(records[len(early)]))
+        return len(early) < len(records)
 
     def back(self) -> None:
         """Nothing that is not committed is taken."""
+        taken = min(self._cursor, len(self._early))
+        self._early[:taken] = [None] * taken
         self._cursor = 0
 
     def commit(self) -> None:
         """What is taken is committed."""
         self._committed = self.position
-        del self._records[: self._cursor]
+        del self._records[: self._cursor], self._early[: self._cursor]
         self._cursor = 0

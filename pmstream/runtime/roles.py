@@ -1,31 +1,28 @@
 """Builds the worker of a role from an app, a log and settings; checks the topics it needs."""
 
-from collections.abc import Callable
 from typing import Any
 
 from pmstream.app import App, Names
 from pmstream.config import Settings
 from pmstream.core import process
 from pmstream.core.durations import milliseconds
-from pmstream.core.engine import Arrived
 from pmstream.core.process import CONFIRM, Callbacks, ProcessManager
-from pmstream.errors import ConfigurationError, Stopped, Undecodable
+from pmstream.errors import ConfigurationError
 from pmstream.runtime import router
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.codec import Codec
 from pmstream.runtime.commit import Probe
-from pmstream.runtime.direct import Found, direct_reader
+from pmstream.runtime.direct import DirectReader
 from pmstream.runtime.failures import Failures
 from pmstream.runtime.folder import remove_beyond
 from pmstream.runtime.generations import to_run
 from pmstream.runtime.guard import Guard
-from pmstream.runtime.inbox import read_inbox, where
 from pmstream.runtime.instances import InstancesStage
-from pmstream.runtime.intake import Counted, Intake, Rules, dead_letter
-from pmstream.runtime.log import Log, Record, TopicInfo
-from pmstream.runtime.murmur2 import murmur2_partition
+from pmstream.runtime.intake import Intake, Rules
+from pmstream.runtime.log import Log, TopicInfo
 from pmstream.runtime.observer import Observer
 from pmstream.runtime.overlay import Room
+from pmstream.runtime.reading import InboxReader, Reader
 from pmstream.runtime.replies import reply_reader
 from pmstream.runtime.restore import feed_mismatch
 from pmstream.runtime.restores import Place, Told
@@ -204,11 +201,10 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
     if is_watched:
         callbacks, guard, observer = _watched(app, manager, told, failures)
     confirms = manager.dispatch == CONFIRM
-    direct, read = None, _reader(names, partitions)
+    coder = Codec(app, max_message_bytes=settings.max_message_bytes)
+    reader: Reader = InboxReader(names, partitions, coder)
     if manager.keyed is not None:
-        direct = _direct(log, topics[manager.keyed])
-        intake = source_intake(app, names, callbacks, guard)
-        read = direct_reader(intake, partitions)
+        reader = DirectReader(source_intake(app, names, callbacks, guard), partitions)
     return Setup(
         names=names,
         callbacks=callbacks,
@@ -218,9 +214,9 @@ def partition_setup(  # noqa: PLR0913 - as make_worker
         failures=failures,
         read_reply=reply_reader(names.replies, partitions) if confirms else None,
         idle_ms=_idle_ms(manager),
-        coder=Codec(app, max_message_bytes=settings.max_message_bytes),
-        direct=direct,
-        read=read,
+        coder=coder,
+        direct=None if manager.keyed is None else _direct(log, topics[manager.keyed]),
+        reader=reader,
         clock=clock,
         owner=owner,
         version=installed(),
@@ -273,23 +269,3 @@ def _place(
         delete_retention_ms=int(retention),
         stall_timeout_ms=settings.restore_stall_timeout_ms,
     )
-
-
-def _reader(names: Names, partitions: int) -> Callable[[Record, int, Counted, int], Found]:
-    """How an instances worker reads its inbox: what no router wrote is a dead letter."""
-
-    def read(record: Record, number: int, _counted: Counted, now: int) -> Found:
-        try:
-            routed = read_inbox(record)
-        except Undecodable as error:
-            return dead_letter(names.dead_letters, record, str(error), now)
-        belongs = murmur2_partition(record.key or b"", partitions)
-        if belongs != number:
-            raise Stopped(
-                f"{where(record)} has key {routed.process_uuid!r}, which belongs into partition "
-                f"{belongs} of {partitions} (murmur2): something else than this router writes to "
-                "the inbox, with another partitioner or partition count"
-            )
-        return Arrived(routed)
-
-    return read

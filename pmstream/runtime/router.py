@@ -10,7 +10,7 @@ from pmstream.runtime.commit import Out
 from pmstream.runtime.failures import Failures
 from pmstream.runtime.guard import Guard
 from pmstream.runtime.inbox import inbox_headers
-from pmstream.runtime.intake import Intake
+from pmstream.runtime.intake import Accepted, Intake
 from pmstream.runtime.log import Record
 from pmstream.runtime.routes import Routes
 from pmstream.runtime.source_stage import SourceStage, Told
@@ -63,11 +63,15 @@ class RouterStage(SourceStage):
         if self._setup.guard is not None:
             self._setup.guard.rest()
 
-    def handle(self, source: Source, record: Record, now: int) -> bool:
+    def ahead(self, record: Record, now: int) -> Accepted | None:
+        """Reads a record ahead of its turn; None is: its turn will tell."""
+        return self._intake.ahead(record, now)
+
+    def handle(self, source: Source, record: Record, early: Accepted | None, now: int) -> bool:
         """Stages what a record becomes; False when it stops the process manager."""
         routes = self._setup.routes
         traced = routes.begin(record) if routes is not None else None
-        found = self._intake.take(record, source, now)
+        found = self._intake.take(record, source, now, early)
         if traced is not None:
             record = traced.end(record, found)
         if isinstance(found, engine.Halt):

@@ -11,13 +11,12 @@ from pmstream.core.identity import reply_headers
 from pmstream.core.messages import Headers
 from pmstream.core.process import Callbacks
 from pmstream.runtime.clock import Clock
-from pmstream.runtime.direct import Found
 from pmstream.runtime.failures import Failures
 from pmstream.runtime.guard import Guard
-from pmstream.runtime.intake import Counted
 from pmstream.runtime.log import Record
 from pmstream.runtime.observer import Observer
 from pmstream.runtime.overlay import Room
+from pmstream.runtime.reading import Reader
 from pmstream.runtime.replies import ReadReply
 from pmstream.runtime.traced import Traced
 
@@ -46,7 +45,7 @@ class Setup(Struct, frozen=True, kw_only=True):
         callbacks: of the process manager.
         coder: the bytes of messages.
         direct: the source topic that is read instead of an inbox, if so.
-        read: a record of a partition, see `Found`.
+        reader: reads the records of a partition.
         read_reply: a record of the replies; None when commands are not confirmed.
         guard: interrupts the author's code; None without `event_timeout`.
         failures: counts them.
@@ -67,7 +66,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     callbacks: Callbacks
     coder: Coder
     direct: Direct | None
-    read: Callable[[Record, int, Counted, int], Found]
+    reader: Reader
     read_reply: Callable[[Record, int], ReadReply] | None
     guard: Guard | None
     failures: Failures

@@ -7,6 +7,8 @@ not be decoded.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from pmstream.runtime.commit import Slice
 from pmstream.runtime.log import Consumer, Record, TopicPartition
@@ -41,8 +43,19 @@ class SourceStage(ABC):
         self.halt = ""
 
     @abstractmethod
-    def handle(self, source: Source, record: Record, now: int) -> bool:
-        """Stages what a record becomes; False, and `halt`: it stops the process manager."""
+    def handle(self, source: Source, record: Record, early: Any, now: int) -> bool:
+        """Stages what a record becomes; False, and `halt`: it stops the process manager.
+
+        Args:
+            source: where it stands.
+            record: whose turn has come.
+            early: what `ahead` answered, if it was asked.
+            now: milliseconds since the epoch.
+        """
+
+    def ahead(self, record: Record, now: int) -> Any:
+        """Reads a record ahead of its turn; None is: its turn will tell."""
+        return None
 
     def counted(self) -> Values:
         """Values of its own metrics."""
@@ -111,9 +124,14 @@ class SourceStage(ABC):
         for rest, source in zip(range(len(sources), 0, -1), sources, strict=True):
             share = -(-left // rest)
             while share > 0 and source.queue.left and not self.halt:
-                if self.handle(source, source.queue.head, now):
+                if self.handle(source, source.queue.head, source.queue.early, now):
                     source.queue.step()
                 share, left = share - 1, left - 1
+
+    def read_ahead(self, now: int, is_time: Callable[[], bool]) -> bool:
+        """Reads records before their turn; True while some are left."""
+        ahead = partial(self.ahead, now=now)
+        return any(each.queue.read_ahead(ahead, is_time) for each in self._running())
 
     def load(self) -> Load:
         """How much is at hand and staged."""

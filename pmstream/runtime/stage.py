@@ -1,6 +1,6 @@
 """What a worker's loop needs of its stage: router or instances."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -63,6 +63,17 @@ class Stage(Protocol):
 
     def process(self, now: int, room: int) -> None:
         """Handles what is at hand, up to `room` inputs in this batch."""
+
+    def read_ahead(self, now: int, is_time: Callable[[], bool]) -> bool:
+        """Reads records in hand before their turn, for as long as there is time.
+
+        Args:
+            now: milliseconds since the epoch.
+            is_time: asked before each.
+
+        Returns:
+            Whether some are left.
+        """
 
     def load(self) -> Load:
         """How much is at hand and staged."""

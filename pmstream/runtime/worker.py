@@ -1,6 +1,7 @@
 """The loop of either stage: gather, process, commit; assigned, revoked, lost.
 
-Rule: no transaction is open while the consumer gathers, and author code never runs inside one.
+Rule: no transaction is open while the consumer gathers, and author code never runs inside one, but
+for `interested`, ahead of a record's turn.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from msgspec import Struct
 
 from pmstream.config import Settings
 from pmstream.errors import Stopped
+from pmstream.runtime.ahead import Ahead
 from pmstream.runtime.clock import Clock
 from pmstream.runtime.commit import Aborted, Probe, commit
 from pmstream.runtime.log import Fault, FaultKind, Log, Producer, Record, TopicPartition
@@ -83,6 +85,7 @@ class Worker:
         self._fenced_at = -FENCED_TWICE_SECONDS
         self._aborted_alone = 0
         self._full_gather = False
+        self._ahead = Ahead(stage, clock)
         self.report = Tally()
 
     # The listener: called inside gather only; never raises, never blocks.
@@ -224,6 +227,7 @@ class Worker:
                 self._clock,
                 self._settings.commit_deadline_ms,
                 self._probe,
+                self._ahead,
             )
         except Aborted as error:
             settled(Transaction.ABORTED, error)

@@ -18,11 +18,12 @@ from tests.mutants.mutation import (
 
 _FLUSH = """\
         probe("flush")
-        _repeat(lambda: producer.flush(_CALL_SECONDS), clock, until)
+        _repeat(lambda: producer.flush(_CALL_SECONDS, meanwhile), clock, until)
 """
 _OFFSETS = """\
         probe("offsets")
-        _repeat(lambda: producer.send_offsets(group, offsets, _CALL_SECONDS), clock, until)
+        send = partial(producer.send_offsets, group, offsets, _CALL_SECONDS, meanwhile)
+        _repeat(send, clock, until)
 """
 
 OTHERS = (

@@ -19,7 +19,8 @@ _ACKNOWLEDGE = """\
 """
 _OFFSETS = """\
         probe("offsets")
-        _repeat(lambda: producer.send_offsets(group, offsets, _CALL_SECONDS), clock, until)
+        send = partial(producer.send_offsets, group, offsets, _CALL_SECONDS, meanwhile)
+        _repeat(send, clock, until)
 """
 _COMMIT = '    try:\n        probe("commit")\n'
 _NO_MEMBER = """\

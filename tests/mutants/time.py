@@ -47,7 +47,13 @@ TIME = (
     Mutation(
         "replies of an aborted batch are done with",
         "§2.5: what was taken counts after the acknowledgement only",
-        (Edit(PARTITION, "        self.replies.back()\n", ""),),
+        (
+            Edit(
+                PARTITION,
+                "self.replies, self.orders):\n            each.back()",
+                "self.orders):\n            each.back()",
+            ),
+        ),
     ),
     Mutation(
         "orders have no position",

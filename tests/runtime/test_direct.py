@@ -10,7 +10,7 @@ from pmstream.app import Names
 from pmstream.core import process
 from pmstream.core.engine import Arrived
 from pmstream.runtime.codec import Codec
-from pmstream.runtime.direct import direct_reader
+from pmstream.runtime.direct import DirectReader
 from pmstream.runtime.intake import Intake, Rules
 from pmstream.runtime.log import Record
 
@@ -72,7 +72,7 @@ def test_what_could_be_changed_is_decoded_anew(type_: type[Struct], event: objec
     value = rules.codec.encode_event("source", type_("a", 7))
     record = Record("source", 0, 3, 0, b"a", value, ())
 
-    found = direct_reader(Intake(rules), 1)(record, 0, Run(), 0)
+    found = DirectReader(Intake(rules), 1).read(record, 0, Run(), 0)
 
     assert isinstance(found, Arrived)
     assert found.event == event

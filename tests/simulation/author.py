@@ -121,7 +121,7 @@ class Author(ProcessManager[Seen]):
     Attributes:
         healed: once set, what halted before succeeds, as after a deploy.
         lenient: nothing waits for an operator or a start (a full backlog would wait for ever).
-        guard: called by every callback that belongs to a worker's turn.
+        guard: told of every callback that belongs to a worker's turn.
     """
 
     name = MANAGER
@@ -129,11 +129,11 @@ class Author(ProcessManager[Seen]):
     max_attempts_per_batch = 2
     healed = False
     lenient = False
-    guard: Callable[[], None] = staticmethod(lambda: None)
+    guard: Callable[[str], None] = staticmethod(lambda _callback: None)
 
     def interested(self, event: Happened) -> routing.Answer:
         """Routes as the event says."""
-        self.guard()
+        self.guard("interested")
         if event.route.startswith("fail"):
             raise Oops(event.route)
         if event.route == "none":
@@ -143,7 +143,7 @@ class Author(ProcessManager[Seen]):
 
     def handle(self, state: Seen, event: Happened | TimerFired, metadata: Metadata) -> Any:
         """Fails or answers commands and timers as the event says."""
-        self.guard()
+        self.guard("handle")
         if isinstance(event, TimerFired):
             if event.name.startswith("retry") and metadata.attempt == 1:
                 raise Oops(event.name)
@@ -181,7 +181,7 @@ class Author(ProcessManager[Seen]):
 
     def after_command(self, state: Seen, command: Do, metadata: Metadata) -> AfterCommand | None:
         """Ends the instance, or fails twice, as the command says."""
-        self.guard()
+        self.guard("after_command")
         if command.after == "retry" and metadata.attempt <= 2:
             raise Oops(command.after)
         return AfterCommand.STOP if command.after == "stop" else None

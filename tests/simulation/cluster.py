@@ -220,10 +220,12 @@ class Cluster:
 
     # What must hold
 
-    def _guard(self) -> None:
+    def _guard(self, callback: str) -> None:
         current = self._current
-        open_ = current is not None and current.transaction_open
-        demand(not open_, "I5: the author's code runs inside a transaction")
+        if current is None or not current.transaction_open:
+            return
+        ahead = callback == "interested" and current.reads_ahead  # ADR 17
+        demand(ahead, f"I5: {callback} runs inside a transaction")
 
     def check(self) -> None:
         """I1: each store equals the fold of what is committed, up to its checkpoint."""

@@ -77,6 +77,11 @@ class Process:
         state = self.worker._producer._state if self.worker is not None else None  # type: ignore[attr-defined]
         return state is not None and state.name in ("OPEN", "COMMITTING", "ABORTING")
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether it reads records before their turn, while the log takes a batch."""
+        return self.worker is not None and self.worker._ahead.is_reading
+
     def started(self, worker: Worker, look: Callable[[], None]) -> None:
         """Runs from now on; every gather is watched for I4, `look` is called at each."""
         self.worker, self.frozen, self.traps = worker, False, []

@@ -10,6 +10,7 @@ from typing import cast
 
 from pmstream.runtime.log import Committed, Delivered, Headers, Membership, TopicPartition
 from pmstream.runtime.log_errors import Fenced, MustAbort, OutcomeUnknown, Refused
+from pmstream.runtime.meanwhile import Meanwhile, idle
 from pmstream.runtime.memory.broker import Broker
 from pmstream.runtime.memory.group import Token
 from pmstream.runtime.memory.hooks import Hooks, hooked
@@ -61,9 +62,10 @@ class MemoryProducer:
         self._queue.append((topic, value, key, headers, partition, delivered))
 
     @hooked
-    def flush(self, timeout: float) -> None:
+    def flush(self, timeout: float, meanwhile: Meanwhile = idle) -> None:
         """See `Producer.flush`."""
         self._need(_State.OPEN)
+        meanwhile()
         self._send()
 
     @hooked
@@ -72,9 +74,11 @@ class MemoryProducer:
         group: Membership,
         offsets: Mapping[TopicPartition, Committed],
         timeout: float,
+        meanwhile: Meanwhile = idle,
     ) -> None:
         """See `Producer.send_offsets`."""
         self._need(_State.OPEN)
+        meanwhile()
         self._send()
         transaction = self._opened()
         token = cast("Token", group.token)
