@@ -6,8 +6,8 @@
     ./dev bench --peer pmstream-traced-off --peer pmstream-traced-1   what traces cost
     ./dev bench -o json                      all; the last line holds ratios and runs
 
-Runs alternate; what a peer wrote is verified, and a run that lost, doubled or misordered anything
-is void. More: `python -m bench.axes`, `.restore`, `.latency`, `.recovery`, `.memory`, `.path`,
+Runs alternate, behind two that do not count: in them the broker compiles itself. What a peer wrote
+is verified, and a run that lost, doubled or misordered anything is void. More: `python -m bench.axes`, `.restore`, `.latency`, `.recovery`, `.memory`, `.path`,
 `.timers`, `.neighbours`.
 """
 
@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from bench.contestants import PEERS
 from bench.grounds import Missing
 from bench.peers import Peer
-from bench.race import Plan, run
+from bench.race import Plan, run, warm_up
 from bench.rig import rigged
 from bench.stage import PARTITIONS, say
 
@@ -129,6 +129,7 @@ def contest(of: Sequence[tuple[Peer, int]], plan: Plan, runs: int) -> list[dict[
     found = []
     with rigged(pinned=plan.pinned) as rig:
         left_out = set[str]()
+        warm_up(rig, plan)
         for number in range(runs):
             for peer, workers in of:
                 if peer.name in left_out:

@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bench.contestants import PEERS
-from bench.race import Plan, run
+from bench.race import Plan, run, warm_up
 from bench.rig import rigged
 from bench.stage import say
 
@@ -121,6 +121,7 @@ def measure(of: Sequence[Point], runs: int) -> list[dict[str, Any]]:
     """All points, in alternating rounds on one broker."""
     found: list[list[dict[str, Any]]] = [[] for _ in of]
     with rigged(pinned=of[0].plan.pinned) as rig:
+        warm_up(rig, of[0].plan)
         for number in range(runs):
             for results, point in zip(found, of, strict=True):
                 one = run(rig, PEERS[point.peer], point.plan)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,8 +22,9 @@ class Missing(Exception):
 
 
 def quix_python() -> str:
-    """The interpreter of an environment that has Quix Streams. Raises Missing."""
-    home = HOME / QUIX.replace("==", "-")
+    """The bench's own build of Python, in an environment with Quix Streams. Raises Missing."""
+    build = zlib.crc32(f"{sys.version} {sys.base_prefix}".encode())
+    home = HOME / f"{QUIX.replace('==', '-')}-{build:08x}"
     python = home / "bin" / "python"
     if not (home / "done").exists():
         shutil.rmtree(home, ignore_errors=True)

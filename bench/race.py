@@ -14,10 +14,14 @@ from msgspec.structs import asdict
 from bench import job
 from bench.apps import make
 from bench.children import Child, cpu_seconds
+from bench.contestants import PEERS
 from bench.peers import Peer, Process, end_of
 from bench.rig import Rig, Written
 from bench.sink import sink
-from bench.stage import PARTITIONS, ensure
+from bench.stage import PARTITIONS, ensure, say
+
+WARM_UPS = 2
+"""A broker that has just started takes three times the CPU; after so many runs no more."""
 
 STEADY = 0.6
 """The rate counts from here on: what came before is start and warming up."""
@@ -63,6 +67,13 @@ def run(rig: Rig, peer: Peer, plan: Plan) -> dict[str, Any]:
     """Runs it once; what is answered is void unless `valid`."""
     with sink() as collector:
         return _run(rig, peer, plan, collector.endpoint)
+
+
+def warm_up(rig: Rig, plan: Plan) -> None:
+    """Runs that do not count, until the broker has compiled what it does most."""
+    for number in range(WARM_UPS):
+        run(rig, PEERS["pmstream"], plan)
+        say(f"warmed the broker up: {number + 1} of {WARM_UPS}")
 
 
 def _run(rig: Rig, peer: Peer, plan: Plan, endpoint: str) -> dict[str, Any]:
