@@ -7,8 +7,8 @@
     ./dev bench -o json                      all; the last line holds ratios and runs
 
 Runs alternate, behind two that do not count: in them the broker compiles itself. What a peer wrote
-is verified, and a run that lost, doubled or misordered anything is void. More: `python -m bench.axes`, `.restore`, `.latency`, `.recovery`, `.memory`, `.path`,
-`.timers`, `.neighbours`.
+is verified, and a run that lost, doubled or misordered anything is void. More: `python -m
+bench.axes`, `.restore`, `.latency`, `.recovery`, `.memory`, `.path`, `.timers`, `.neighbours`.
 """
 
 import json
