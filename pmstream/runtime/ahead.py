@@ -1,7 +1,7 @@
 """What a worker does while the log takes a batch: it reads some of the next one.
 
 Rule: the transaction is open meanwhile, so a piece of this work is short; author code that is slow,
-which `interested` should not be, delays a commit once in a while only.
+which `interested` should not be, delays commits by a second in a minute at most.
 """
 
 from pmstream.runtime.clock import Clock
@@ -10,8 +10,8 @@ from pmstream.runtime.stage import Stage
 PIECE_SECONDS = 0.001
 """So long it reads, then looks what became of the batch."""
 
-SLOW_SECONDS, NOT_FOR_SECONDS = 0.05, 60.0
-"""A piece that took so long was slow: nothing is read ahead for so long."""
+SLOW_SECONDS, WINDOW_SECONDS = 1.0, 60.0
+"""Pieces may take so much longer, together, in so long a time; then nothing is read ahead in it."""
 
 
 class Ahead:
@@ -26,14 +26,17 @@ class Ahead:
     """
 
     def __init__(self, stage: Stage, clock: Clock) -> None:
-        self._stage, self._clock, self._from = stage, clock, 0.0
+        self._stage, self._clock = stage, clock
+        self._window, self._late = 0.0, 0.0
         self.is_reading = False
 
     def __call__(self) -> bool:
         """Reads a piece; False: there is nothing more to do."""
         monotonic = self._clock.monotonic
         began = monotonic()
-        if began < self._from:
+        if began >= self._window:
+            self._window, self._late = began + WINDOW_SECONDS, 0.0
+        if self._late > SLOW_SECONDS:
             return False
         until = began + PIECE_SECONDS
         self.is_reading = True
@@ -41,6 +44,5 @@ class Ahead:
             is_left = self._stage.read_ahead(self._clock.now(), lambda: monotonic() < until)
         finally:
             self.is_reading = False
-        if monotonic() - began > SLOW_SECONDS:
-            self._from = began + NOT_FOR_SECONDS
+        self._late += max(monotonic() - until, 0)
         return is_left

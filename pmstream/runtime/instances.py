@@ -11,7 +11,7 @@ from pmstream.runtime.partition import Partition
 from pmstream.runtime.purge import PURGE_SECONDS, Purge
 from pmstream.runtime.restores import Owned, Place, Restores, Told
 from pmstream.runtime.setup import Setup
-from pmstream.runtime.stage import Load
+from pmstream.runtime.stage import Load, evenly
 from pmstream.runtime.store import Store, StoreCorrupt
 from pmstream.runtime.takeover import Takeover
 from pmstream.runtime.trim import trim
@@ -211,14 +211,17 @@ class InstancesStage:
 
     def process(self, now: int, room: int) -> None:
         """Handles what is at hand, up to `room` inputs in this batch, each partition its share."""
-        parts = self.partitions
-        left = room - sum(each.handled for each in parts)
-        for rest, part in zip(range(len(parts), 0, -1), parts, strict=True):
+
+        def work(part: Partition, most: int) -> int:
             before = part.handled
-            part.process(now, before + -(-left // rest))
-            left -= part.handled - before
-            self._has_worked = self._has_worked or part.handled > before
-            if part.handled == before:
+            part.process(now, before + most)
+            return part.handled - before
+
+        parts = self.partitions
+        worked = evenly(parts, room - sum(each.handled for each in parts), work)
+        self._has_worked = self._has_worked or bool(worked)
+        for part in parts:
+            if part not in worked:
                 part.rest(now)
         if self._guard is not None:
             self._guard.rest()

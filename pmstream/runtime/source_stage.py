@@ -14,7 +14,7 @@ from pmstream.runtime.commit import Slice
 from pmstream.runtime.log import Consumer, Record, TopicPartition
 from pmstream.runtime.log_errors import Unavailable
 from pmstream.runtime.sources import Positions, Share, Source
-from pmstream.runtime.stage import Load
+from pmstream.runtime.stage import Load, evenly
 from pmstream.runtime.vitals import Condition, Part, Values, Vitals
 
 Told = Callable[[str, int, str], None]
@@ -119,14 +119,16 @@ class SourceStage(ABC):
 
     def process(self, now: int, room: int) -> None:
         """Handles what is at hand, up to `room` records in this batch."""
+
+        def work(source: Source, most: int) -> int:
+            before, queue = source.queue.taken, source.queue
+            while queue.taken < before + most and queue.left and not self.halt:
+                if self.handle(source, queue.head, queue.early, now):
+                    queue.step()
+            return queue.taken - before
+
         sources = self._running()
-        left = room - sum(each.queue.taken for each in sources)
-        for rest, source in zip(range(len(sources), 0, -1), sources, strict=True):
-            share = -(-left // rest)
-            while share > 0 and source.queue.left and not self.halt:
-                if self.handle(source, source.queue.head, source.queue.early, now):
-                    source.queue.step()
-                share, left = share - 1, left - 1
+        evenly(sources, room - sum(each.queue.taken for each in sources), work)
 
     def read_ahead(self, now: int, is_time: Callable[[], bool]) -> bool:
         """Reads records before their turn; True while some are left."""

@@ -1,13 +1,42 @@
 """What a worker's loop needs of its stage: router or instances."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
 from pmstream.runtime.commit import Slice
 from pmstream.runtime.log import Consumer, Record, TopicPartition
 from pmstream.runtime.vitals import Vitals
+
+T = TypeVar("T", bound=Hashable)
+
+
+def evenly(parts: Sequence[T], room: int, work: Callable[[T, int], int]) -> set[T]:
+    """Lets each part do an even share of the room, and again those that used theirs up.
+
+    Args:
+        parts: each is asked once at least.
+        room: how much all may do.
+        work: lets one do so much at most; answers how much that was.
+
+    Returns:
+        Those that did something.
+    """
+    worked: set[T] = set()
+    going = parts
+    while going:
+        more: list[T] = []
+        for rest, part in zip(range(len(going), 0, -1), going, strict=True):
+            share = -(-room // rest)
+            done = work(part, share)
+            room -= done
+            if done:
+                worked.add(part)
+            if done == share:
+                more.append(part)
+        going = more if room > 0 else ()
+    return worked
 
 
 class Load(Struct, frozen=True):
