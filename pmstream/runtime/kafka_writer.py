@@ -69,13 +69,19 @@ class KafkaWriter:
 
     def _served(self, call: Callable[[float], int], timeout: float) -> int:
         """What the client answers to a call that runs callbacks. Raises Refused."""
+        left, told = 0, ""
         try:
             left = call(timeout)
         except RAISED as raised:
             if isinstance(raised, SystemError):  # the binding has lost the reason
                 self._complain()
             raise Refused(f"the client has ended: {reason(raised)}") from raised
+        except KafkaError as bare:  # type: ignore[misc]
+            # It passes for an exception without being one: nothing may be chained to it.
+            told = bare.str()
         self._complain()
+        if told:
+            raise Refused(f"the client has ended: {told}")
         return left
 
     def _complain(self) -> None:

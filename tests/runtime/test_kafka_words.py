@@ -15,6 +15,7 @@ from pmstream.runtime.kafka import KafkaLog
 from pmstream.runtime.kafka_errors import member_fault, request_failure, transaction_failure
 from pmstream.runtime.kafka_producer import KafkaProducer
 from pmstream.runtime.kafka_records import Ends, parse_metadata
+from pmstream.runtime.kafka_writer import KafkaWriter
 from pmstream.runtime.log import FaultKind, Log, TopicPartition
 from pmstream.runtime.log_errors import (
     Again,
@@ -210,3 +211,20 @@ def test_a_member_that_does_not_close_is_left_behind(
     assert "did not close" in caplog.text
     client.let.set()
     assert client.ended.wait(10)
+
+
+class Bare:
+    """A client that raises the binding's error itself, as it can once it has met a fatal one."""
+
+    def flush(self, timeout: float) -> int:
+        raise KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, "not you", fatal=True)  # type: ignore[misc]
+
+
+def test_an_error_that_is_no_exception_is_one_for_who_writes() -> None:
+    writer = KafkaWriter({"bootstrap.servers": NOWHERE})
+    writer._client = Bare()  # type: ignore[assignment]
+
+    with pytest.raises(Refused, match="the client has ended: not you") as raised:
+        writer.flush(1)
+
+    assert raised.value.__context__ is None
