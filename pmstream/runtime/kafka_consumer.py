@@ -8,22 +8,20 @@ from contextlib import suppress
 from typing import Any
 
 import confluent_kafka as ck
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
-from pmstream.runtime.kafka_errors import kafka_error, member_fault, reason
+from pmstream.runtime.kafka_errors import is_transient, kafka_error, member_fault, reason
 from pmstream.runtime.kafka_records import (
-    Closed,
     Ends,
-    end_member,
+    close_member,
     message_partition,
     named,
     names_of,
-    not_committed,
     parse_metadata,
     translate,
 )
 from pmstream.runtime.log import Committed, FaultKind, Listener, Membership, Record, TopicPartition
-from pmstream.runtime.log_errors import Again
+from pmstream.runtime.log_errors import Again, LogError, OffsetPending, Refused
 
 _HELD_LIMIT = 1_000
 
@@ -41,8 +39,7 @@ class KafkaConsumer:
         self._ends = Ends()
         # LSOs are known to librdkafka only in its statistics; its cached watermark is the end (F1).
         watched = {"statistics.interval.ms": 1_000, "stats_cb": self._ends.learn}
-        self._client: Any = ck.Consumer({**settings, **watched})
-        self._is_static = "group.instance.id" in settings
+        self._client = ck.Consumer({**settings, **watched})
         self._listener: Listener | None = None
         self._raised: Exception | None = None
         self._sought: dict[TopicPartition, int] = {}  # where each partition was told to stand
@@ -250,9 +247,9 @@ class KafkaConsumer:
             # One partition a call: one pending offset times out the whole call (F2).
             answer = self._client.committed([ck.TopicPartition(*partition)], timeout)[0]
         except KafkaException as raised:
-            raise not_committed(kafka_error(raised), partition) from raised
+            raise _not_committed(kafka_error(raised), partition) from raised
         if answer.error is not None:
-            raise not_committed(answer.error, partition)
+            raise _not_committed(answer.error, partition)
         if answer.offset < 0:
             return None
         return Committed(answer.offset, answer.metadata or "")
@@ -292,5 +289,12 @@ class KafkaConsumer:
     def close(self) -> None:
         """Leaves (a dynamic member) or goes silently (a static one). Never raises."""
         self._listener = None
-        client, self._client = [self._client], Closed()
-        end_member(client, leaves=not self._is_static)
+        close_member(self._client)
+
+
+def _not_committed(error: KafkaError | None, partition: TopicPartition) -> LogError:
+    why = "no answer" if error is None else error.str()
+    text = f"the committed position of {named(partition)} cannot be told: {why}"
+    if error is None or is_transient(error):
+        return OffsetPending(text)
+    return Refused(text)

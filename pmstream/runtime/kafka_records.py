@@ -4,16 +4,15 @@ import struct
 import threading
 from collections.abc import Callable, Iterable
 from operator import methodcaller
-from typing import Any, NoReturn
+from typing import Any
 
 import confluent_kafka as ck
 import msgspec
-from confluent_kafka import KafkaError
 
 from pmstream.core.messages import MOST_HEADERS
-from pmstream.runtime.kafka_errors import is_transient, logger
+from pmstream.runtime.kafka_errors import logger
 from pmstream.runtime.log import Record, TopicPartition
-from pmstream.runtime.log_errors import LogError, OffsetPending, Refused
+from pmstream.runtime.log_errors import Refused
 
 # The binding answers *and* leaves an exception behind when a header's name is not UTF-8. Python's
 # specialised method call does not look, and a later call fails in its place; this one looks.
@@ -78,16 +77,6 @@ def named(partition: TopicPartition) -> str:
     return f"{partition.topic}-{partition.partition}"
 
 
-class Closed:
-    """In place of a client that was let go of."""
-
-    def close(self) -> None:
-        """Nothing is left to close."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise RuntimeError("this consumer was closed")
-
-
 def close(client: ck.Consumer) -> None:
     """Closes a consumer, whatever state it is in."""
     try:
@@ -96,25 +85,13 @@ def close(client: ck.Consumer) -> None:
         logger.debug("closing a consumer: %s", raised)
 
 
-def end_member(client: list[ck.Consumer], *, leaves: bool) -> None:
-    """Ends a group's member; leaves it behind if librdkafka does not come back.
+def close_member(client: ck.Consumer) -> None:
+    """Closes a group's member; leaves it behind if librdkafka does not come back.
 
-    The last callback of a close asks a thread of librdkafka that may have ended by then
-    (librdkafka issue 4884), and the binding keeps Python's lock meanwhile: the whole process stands
-    still until somebody kills it. Only who leaves its group needs a close; a static member's client
-    is just let go of, which stops its threads and tells nobody.
-
-    Args:
-        client: the member's, and the only reference to it; empty afterwards.
-        leaves: whether the group is told: a dynamic member.
+    Its last callback asks a thread of librdkafka that may have ended by then (librdkafka issue
+    4884), and would hold up the end of a worker until its supervisor kills it.
     """
-
-    def end() -> None:
-        if leaves:
-            close(client[0])
-        client.clear()
-
-    closing = threading.Thread(target=end, name="closing", daemon=True)
+    closing = threading.Thread(target=close, args=(client,), name="closing", daemon=True)
     closing.start()
     closing.join(CLOSE_SECONDS)
     if closing.is_alive():
@@ -183,12 +160,3 @@ class Ends:
 def names_of(partitions: Iterable[ck.TopicPartition]) -> list[TopicPartition]:
     """The client's partitions in our words."""
     return [TopicPartition(each.topic, each.partition) for each in partitions]
-
-
-def not_committed(error: KafkaError | None, partition: TopicPartition) -> LogError:
-    """What to do about a position that cannot be told."""
-    why = "no answer" if error is None else error.str()
-    text = f"the committed position of {named(partition)} cannot be told: {why}"
-    if error is None or is_transient(error):
-        return OffsetPending(text)
-    return Refused(text)

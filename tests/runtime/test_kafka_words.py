@@ -2,7 +2,6 @@
 
 import struct
 import threading
-import weakref
 from typing import Any
 
 import pytest
@@ -186,26 +185,13 @@ class Stuck:
         self.ended.set()
 
 
-def test_a_static_member_is_let_go_of_and_not_closed() -> None:
-    client = Stuck()
-    ended = client.ended
-    gone = weakref.ref(client)
-    holder = [client]
-    del client
-
-    kafka_records.end_member(holder, leaves=False)  # type: ignore[arg-type]
-
-    assert gone() is None
-    assert not ended.is_set()
-
-
 def test_a_member_that_does_not_close_is_left_behind(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(kafka_records, "CLOSE_SECONDS", 0.01)
     client = Stuck()
 
-    kafka_records.end_member([client], leaves=True)  # type: ignore[list-item]
+    kafka_records.close_member(client)  # type: ignore[arg-type]
 
     assert not client.ended.is_set()
     assert "did not close" in caplog.text
