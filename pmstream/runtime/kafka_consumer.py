@@ -289,7 +289,7 @@ class KafkaConsumer:
     def close(self) -> None:
         """Leaves (a dynamic member) or goes silently (a static one). Never raises."""
         self._listener = None
-        close_member(self._client)
+        close_member(self._client, lambda: self._told is not None)
 
 
 def _not_committed(error: KafkaError | None, partition: TopicPartition) -> LogError:

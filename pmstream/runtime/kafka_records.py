@@ -2,12 +2,15 @@
 
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from operator import methodcaller
 from typing import Any
 
 import confluent_kafka as ck
 import msgspec
+from confluent_kafka import KafkaException
 
 from pmstream.core.messages import MOST_HEADERS
 from pmstream.runtime.kafka_errors import logger
@@ -18,9 +21,13 @@ from pmstream.runtime.log_errors import Refused
 # specialised method call does not look, and a later call fails in its place; this one looks.
 _headers_of = methodcaller("headers")
 
+HEARD_SECONDS = 0.5
+"""So long the close of a member that was never given anything waits: it may be on its way."""
+
 CLOSE_SECONDS = 10.0
 """What the close of a group's member may take: it commits nothing and says good-bye at most."""
 
+_STEP_SECONDS = 0.01
 _METADATA_MAGIC = b"CGMDv2:"
 OnError = Callable[[Any, list[Record]], None]
 
@@ -85,12 +92,23 @@ def close(client: ck.Consumer) -> None:
         logger.debug("closing a consumer: %s", raised)
 
 
-def close_member(client: ck.Consumer) -> None:
+def close_member(client: ck.Consumer, is_heard: Callable[[], bool]) -> None:
     """Closes a group's member; leaves it behind if librdkafka does not come back.
 
-    Its last callback asks a thread of librdkafka that may have ended by then (librdkafka issue
-    4884), and would hold up the end of a worker until its supervisor kills it.
+    An assignment that comes while it closes is taken within the close; librdkafka then takes the
+    group for done with, and destroys what its next callback asks without an answer: it waits for
+    ever (librdkafka issue 4884), and the binding keeps Python's lock meanwhile. So the group is
+    heard out first.
+
+    Args:
+        client: the member's.
+        is_heard: whether the group has told it what it is given.
     """
+    until = time.monotonic() + HEARD_SECONDS
+    with suppress(KafkaException, RuntimeError):  # it cannot be asked any more, or is closed
+        client.poll(0)
+        while not is_heard() and time.monotonic() < until:
+            client.poll(_STEP_SECONDS)
     closing = threading.Thread(target=close, args=(client,), name="closing", daemon=True)
     closing.start()
     closing.join(CLOSE_SECONDS)

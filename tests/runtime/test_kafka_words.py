@@ -11,6 +11,7 @@ from pmstream.errors import ConfigurationError
 from pmstream.properties import REFUSED, forbidden
 from pmstream.runtime import kafka_admin, kafka_records
 from pmstream.runtime.kafka import KafkaLog
+from pmstream.runtime.kafka_consumer import KafkaConsumer
 from pmstream.runtime.kafka_errors import member_fault, request_failure, transaction_failure
 from pmstream.runtime.kafka_producer import KafkaProducer
 from pmstream.runtime.kafka_records import Ends, parse_metadata
@@ -179,6 +180,10 @@ class Stuck:
 
     def __init__(self) -> None:
         self.let, self.ended = threading.Event(), threading.Event()
+        self.polls = 0
+
+    def poll(self, timeout: float) -> None:
+        self.polls += 1
 
     def close(self) -> None:
         self.let.wait()
@@ -191,12 +196,20 @@ def test_a_member_that_does_not_close_is_left_behind(
     monkeypatch.setattr(kafka_records, "CLOSE_SECONDS", 0.01)
     client = Stuck()
 
-    kafka_records.close_member(client)  # type: ignore[arg-type]
+    kafka_records.close_member(client, lambda: client.polls > 2)  # type: ignore[arg-type]
 
+    assert client.polls == 3, "it is heard out first"
     assert not client.ended.is_set()
     assert "did not close" in caplog.text
     client.let.set()
     assert client.ended.wait(10)
+
+
+def test_a_member_may_be_closed_twice() -> None:
+    consumer = KafkaConsumer({"bootstrap.servers": NOWHERE, "group.id": "g", "log_level": 0}, "w-0")
+
+    consumer.close()
+    consumer.close()
 
 
 class Bare:
