@@ -85,13 +85,9 @@ class KafkaProducer:
 
     def flush(self, timeout: float, meanwhile: Meanwhile = idle) -> None:
         """Waits until the log has taken all records. Raises Again, OutcomeUnknown."""
-        client = self._client
-        try:
-            while len(client) and meanwhile():
-                client.poll(0)
-            left = client.flush(timeout)
-        except RAISED as raised:
-            raise self._failed(raised, "flush") from raised
+        while len(self._client) and meanwhile():
+            self._ask("flush", self._client.poll, 0)
+        left = self._ask("flush", self._client.flush, timeout)
         if left > 0:
             raise Again(f"{left} records are still on their way")
 
@@ -107,18 +103,13 @@ class KafkaProducer:
             ck.TopicPartition(t, p, at, metadata=metadata)
             for (t, p), (at, metadata) in offsets.items()
         ]
-        send = partial(self._client.send_offsets_to_transaction, positions, group.token, timeout)
-        try:
-            self._waiting.call(send, meanwhile)
-        except RAISED as raised:
-            raise self._failed(raised, "sending positions") from raised
+        call = self._client.send_offsets_to_transaction
+        send = partial(self._ask, "sending positions", call, positions, group.token, timeout)
+        self._waiting.call(send, meanwhile)
 
     def commit(self, timeout: float) -> None:
         """Raises Again, MustAbort, OutcomeUnknown. After Again only `commit` may follow."""
-        try:
-            self._client.commit_transaction(timeout)
-        except RAISED as raised:
-            raise self._failed(raised, "commit") from raised
+        self._ask("commit", self._client.commit_transaction, timeout)
 
     def abort(self, timeout: float) -> None:
         """Raises Again, OutcomeUnknown. Takes half a second more after a refused record."""
@@ -129,6 +120,13 @@ class KafkaProducer:
             raise failure if isinstance(failure, Again) else _final(failure) from raised
         if self._skipped:
             self._renew()
+
+    def _ask(self, doing: str, call: Callable[..., Any], *args: object) -> Any:
+        """What the client answers; what it raises, in the words of the port."""
+        try:
+            return call(*args)
+        except RAISED as raised:
+            raise self._failed(raised, doing) from raised
 
     def _failed(self, raised: BaseException, doing: str) -> LogError:
         error = kafka_error(raised)
@@ -155,6 +153,9 @@ class KafkaProducer:
 
 class _Dropped:
     def __getattr__(self, name: str) -> NoReturn:
+        raise OutcomeUnknown("this producer was dropped")
+
+    def __len__(self) -> NoReturn:
         raise OutcomeUnknown("this producer was dropped")
 
 

@@ -174,13 +174,8 @@ Delivered = Callable[[int], None]
 """Told the offset of a record that the log has taken (its transaction may still abort)."""
 
 
-class Producer(Protocol):
-    """A transactional producer; made ready by `Log.producer`, which ends what its id left open."""
-
-    transactional_id: str
-
-    def begin(self) -> None:
-        """Opens a transaction. Raises OutcomeUnknown."""
+class Produces(Protocol):
+    """Hands records to the log."""
 
     def produce(
         self,
@@ -194,8 +189,22 @@ class Producer(Protocol):
         """Hands over one record; without `partition` the key's murmur2 hash decides.
 
         Raises:
-            MustAbort: it was not taken (queue full, too large): the transaction must not commit.
+            MustAbort: a Producer: it was not taken (queue full, too large): the transaction must
+                not commit.
+            Refused: a Writer, which waits while its queue is full.
         """
+
+
+class Producer(Produces, Protocol):
+    """A transactional producer; made ready by `Log.producer`, which ends what its id left open.
+
+    `meanwhile` is work for a time of waiting; what it raises comes through as it is.
+    """
+
+    transactional_id: str
+
+    def begin(self) -> None:
+        """Opens a transaction. Raises OutcomeUnknown."""
 
     def flush(self, timeout: float, meanwhile: Meanwhile = idle) -> None:
         """Waits until the log has taken all records. Raises Again, MustAbort, OutcomeUnknown."""
@@ -207,7 +216,11 @@ class Producer(Protocol):
         timeout: float,
         meanwhile: Meanwhile = idle,
     ) -> None:
-        """Adds the group's. Raises Again, MustGather (it is stale), MustAbort, OutcomeUnknown."""
+        """Puts the group's positions into the transaction.
+
+        Raises:
+            Again, MustGather (stale membership), MustAbort, OutcomeUnknown.
+        """
 
     def commit(self, timeout: float) -> None:
         """Raises Again, MustAbort, OutcomeUnknown. After Again only `commit` may follow."""
@@ -219,19 +232,8 @@ class Producer(Protocol):
         """Lets go without closing; an open transaction stays open until its id is used again."""
 
 
-class Writer(Protocol):
+class Writer(Produces, Protocol):
     """A producer without transactions, for tools and loaders."""
-
-    def produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None = None,
-        headers: Headers = (),
-        partition: int | None = None,
-        delivered: Delivered | None = None,
-    ) -> None:
-        """Hands over one record; waits while the queue is full. Raises Refused."""
 
     def flush(self, timeout: float) -> None:
         """Waits until all is taken. Raises Again, Refused."""
