@@ -9,6 +9,9 @@ from typing import Any
 
 from pmstream.runtime.log import Record
 
+LARGE_BYTES = 10_000
+"""A record of more is read in its turn only: what is read ahead has to fit beside the records."""
+
 
 class Queue:
     """Records in order; those before the cursor are taken, but not committed.
@@ -39,12 +42,6 @@ class Queue:
         return self._records[self._cursor]
 
     @property
-    def early(self) -> Any:
-        """What `read_ahead` found of the head; None: it was not read ahead."""
-        at, early = self._cursor, self._early
-        return early[at] if at < len(early) else None
-
-    @property
     def position(self) -> int:
         """What is to be committed with those that are taken."""
         return self._records[self._cursor - 1].offset + 1 if self._cursor else self._committed
@@ -60,7 +57,10 @@ class Queue:
         self._cursor += 1
 
     def ahead(self) -> Iterator[tuple[Record, Any]]:
-        """Those that are not taken yet, and `early`; one is taken when the next is asked for."""
+        """Those that are not taken yet, each with what `read_ahead` found, or None.
+
+        One is taken when the next is asked for.
+        """
         while self._cursor < len(self._records):
             at, early = self._cursor, self._early
             yield self._records[at], early[at] if at < len(early) else None
@@ -79,7 +79,9 @@ class Queue:
         records, early = self._records, self._early
         early += [None] * (self._cursor - len(early))
         while len(early) < len(records) and is_time():
-            early.append(read(records[len(early)]))
+            record = records[len(early)]
+            is_large = record.value is not None and len(record.value) > LARGE_BYTES
+            early.append(None if is_large else read(record))
         return len(early) < len(records)
 
     def back(self) -> None:

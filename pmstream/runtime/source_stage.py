@@ -121,10 +121,11 @@ class SourceStage(ABC):
         """Handles what is at hand, up to `room` records in this batch."""
 
         def work(source: Source, most: int) -> int:
-            before, queue = source.queue.taken, source.queue
-            while queue.taken < before + most and queue.left and not self.halt:
-                if self.handle(source, queue.head, queue.early, now):
-                    queue.step()
+            queue, before = source.queue, source.queue.taken
+            for record, early in queue.ahead():
+                is_room = queue.taken < before + most and not self.halt
+                if not is_room or not self.handle(source, record, early, now):
+                    break
             return queue.taken - before
 
         sources = self._running()

@@ -3,7 +3,7 @@
 import pytest
 
 from pmstream.runtime.log import Record
-from pmstream.runtime.queue import Queue
+from pmstream.runtime.queue import LARGE_BYTES, Queue
 
 
 def record(offset: int) -> Record:
@@ -48,7 +48,7 @@ def test_reading_goes_on_behind_what_is_taken_and_what_was_read(queue: Queue) ->
     assert not queue.read_ahead(note, lambda: next(times))
 
     assert read == [12, 13, 14, 15]
-    assert queue.early == 12
+    assert next(queue.ahead())[1] == 12
 
 
 def test_it_moves_up_with_a_commit(queue: Queue) -> None:
@@ -57,7 +57,8 @@ def test_it_moves_up_with_a_commit(queue: Queue) -> None:
     queue.step()
     queue.commit()
 
-    assert (queue.position, queue.head.offset, queue.early) == (12, 12, 12)
+    head, early = next(queue.ahead())
+    assert (queue.position, head.offset, early) == (12, 12, 12)
 
 
 def test_what_was_in_somebodys_hands_is_read_anew(queue: Queue) -> None:
@@ -67,3 +68,13 @@ def test_what_was_in_somebodys_hands_is_read_anew(queue: Queue) -> None:
     queue.back()
 
     assert [early for _, early in queue.ahead()] == [None, None, 12, 13, 14, 15]
+
+
+def test_a_large_record_is_read_in_its_turn_only() -> None:
+    queue = Queue(0)
+    for offset, size in enumerate((LARGE_BYTES, LARGE_BYTES + 1, 0)):
+        queue.put(Record("t", 0, offset, 0, None, b"x" * size))
+
+    assert not queue.read_ahead(lambda each: each.offset, always)
+
+    assert [early for _, early in queue.ahead()] == [0, None, 2]
