@@ -129,7 +129,7 @@ def contest(of: Sequence[tuple[Peer, int]], plan: Plan, runs: int) -> list[dict[
     found = []
     with rigged(pinned=plan.pinned) as rig:
         left_out = set[str]()
-        warm_up(rig, plan)
+        warm_up(rig, pinned=plan.pinned)
         for number in range(runs):
             for peer, workers in of:
                 if peer.name in left_out:

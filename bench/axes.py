@@ -121,7 +121,7 @@ def measure(of: Sequence[Point], runs: int) -> list[dict[str, Any]]:
     """All points, in alternating rounds on one broker."""
     found: list[list[dict[str, Any]]] = [[] for _ in of]
     with rigged(pinned=of[0].plan.pinned) as rig:
-        warm_up(rig, of[0].plan)
+        warm_up(rig, pinned=of[0].plan.pinned)
         for number in range(runs):
             for results, point in zip(found, of, strict=True):
                 one = run(rig, PEERS[point.peer], point.plan)

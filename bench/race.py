@@ -26,6 +26,7 @@ WARM_UPS = 2
 STEADY = 0.6
 """The rate counts from here on: what came before is start and warming up."""
 
+_WARM_UP_EVENTS = 120_000
 _LIMIT_SECONDS = 300.0
 _QUIET_SECONDS = 1.5
 _SAMPLE_SECONDS = 0.2
@@ -69,10 +70,10 @@ def run(rig: Rig, peer: Peer, plan: Plan) -> dict[str, Any]:
         return _run(rig, peer, plan, collector.endpoint)
 
 
-def warm_up(rig: Rig, plan: Plan) -> None:
+def warm_up(rig: Rig, *, pinned: bool) -> None:
     """Runs that do not count, until the broker has compiled what it does most."""
     for number in range(WARM_UPS):
-        run(rig, PEERS["pmstream"], plan)
+        run(rig, PEERS["pmstream"], Plan(events=_WARM_UP_EVENTS, pinned=pinned))
         say(f"warmed the broker up: {number + 1} of {WARM_UPS}")
 
 
