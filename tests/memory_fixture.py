@@ -16,9 +16,14 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-def world(tmp_path: Path, clock: VirtualClock) -> Iterator[World]:
+def log(clock: VirtualClock) -> MemoryLog:
+    return MemoryLog(clock)
+
+
+@pytest.fixture
+def world(tmp_path: Path, clock: VirtualClock, log: MemoryLog) -> Iterator[World]:
     """Its workers have run."""
-    made = World(MemoryLog(clock), tmp_path, clock)
+    made = World(log, tmp_path, clock)
     made.start_all()
     yield made
     made.close()

@@ -12,11 +12,6 @@ from tests.runtime.world import World
 
 
 @pytest.fixture
-def log(clock: VirtualClock) -> MemoryLog:
-    return MemoryLog(clock)
-
-
-@pytest.fixture
 def fresh(tmp_path: Path, clock: VirtualClock, log: MemoryLog) -> Iterator[World]:
     """A router and an instances worker, and nothing has happened."""
     made = World(log, tmp_path, clock)

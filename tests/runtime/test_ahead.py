@@ -95,11 +95,6 @@ class Asked:
 Make = Callable[..., World]
 
 
-@pytest.fixture
-def log(clock: VirtualClock) -> MemoryLog:
-    return MemoryLog(clock)
-
-
 @pytest.fixture(params=[ROUTER, "direct"])
 def make(
     request: pytest.FixtureRequest, log: MemoryLog, clock: VirtualClock, tmp_path: Path

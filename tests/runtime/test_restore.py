@@ -20,11 +20,6 @@ from tests.runtime.world import World
 
 
 @pytest.fixture
-def log(clock: VirtualClock) -> MemoryLog:
-    return MemoryLog(clock)
-
-
-@pytest.fixture
 def world(tmp_path: Path, clock: VirtualClock, log: MemoryLog) -> Iterator[World]:
     made = World(log, tmp_path, clock, max_batch_records=5)
     made.start_all()

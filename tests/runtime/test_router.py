@@ -22,11 +22,6 @@ from tests.runtime.world import SOURCE, Counter, World, make_app
 
 
 @pytest.fixture
-def log(clock: VirtualClock) -> MemoryLog:
-    return MemoryLog(clock)
-
-
-@pytest.fixture
 def world(log: MemoryLog, clock: VirtualClock, tmp_path: Path) -> Iterator[World]:
     made = World(log, tmp_path, clock)
     yield made

@@ -8,10 +8,5 @@ from tests.contract.world import World
 
 
 @pytest.fixture
-def log(clock: VirtualClock) -> MemoryLog:
-    return MemoryLog(clock)
-
-
-@pytest.fixture
 def world(log: MemoryLog, clock: VirtualClock) -> World:
     return World(log, clock, log.delete_topic)
