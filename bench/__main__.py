@@ -35,6 +35,7 @@ PAIRS = (
     ("pmstream", "bare"),
     ("pmstream", "bare-fastavro"),
     ("pmstream", "quix"),
+    ("pmstream", "quix-avro"),
     ("pmstream", "kstreams"),
     ("pmstream-two-hops", "quix-group-by"),
     ("pmstream-two-hops", "pmstream"),

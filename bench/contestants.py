@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -66,19 +67,38 @@ def worker(role: str) -> Process:
 
 def _quix(told: Told) -> Sequence[str]:
     whole = {**told, "state_pad": STATE_PAD}
+    if told.get("codec") == "avro":
+        whole["avro"] = _avro()
     script = grounds.PEERS / "quix_app.py"
     return [grounds.quix_python(), str(script), json.dumps(whole)]
 
 
+def _avro() -> dict[str, Any]:
+    """Both messages' schemas."""
+    return {name: json.loads(_file(name).read_text()) for name in _SCHEMAS} | _prefixes("_")
+
+
 def _kstreams(told: Told) -> Sequence[str]:
-    known, _ = avro.load(SCHEMAS)
     more: dict[str, Any] = {"state": _KSTREAMS / "Order.avsc", "state_pad": STATE_PAD}
-    for name, schema in (("event", "bench.OrderPlaced"), ("command", "bench.ShipOrder")):
-        more[name] = SCHEMAS / f"{schema}.avsc"
-        more[f"{name}-prefix"] = (b"\xc3\x01" + known[schema].fingerprint).hex()
-    told = {**told, **more}
+    told = {**told, **more, **{name: _file(name) for name in _SCHEMAS}, **_prefixes("-")}
     arguments = [part for name, value in told.items() for part in (f"--{name}", str(value))]
     return ["java", *_JVM, "-cp", grounds.kstreams_class_path(), "Ordering", *arguments]
+
+
+_SCHEMAS = {"event": "bench.OrderPlaced", "command": "bench.ShipOrder"}
+
+
+def _file(message: str) -> Path:
+    return SCHEMAS / f"{_SCHEMAS[message]}.avsc"
+
+
+def _prefixes(joint: str) -> dict[str, str]:
+    """What the records of either message begin with, in hex."""
+    known, _ = avro.load(SCHEMAS)
+    return {
+        f"{name}{joint}prefix": (b"\xc3\x01" + known[schema].fingerprint).hex()
+        for name, schema in _SCHEMAS.items()
+    }
 
 
 _ORDER = fastavro.schema.load_schema(str(_KSTREAMS / "Order.avsc"))
@@ -128,6 +148,13 @@ PEERS = {
             processes=(Process("peer", _quix),),
             state_of=of_plain,
             json=True,
+        ),
+        Peer(
+            name="quix-avro",
+            what="the same with its own Avro serializers: the bytes that the others read",
+            processes=(Process("peer", _quix),),
+            state_of=of_plain,
+            told={"codec": "avro"},
         ),
         Peer(
             name="quix-group-by",

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HOME = Path(os.environ.get("BENCH_HOME", Path(tempfile.gettempdir()) / "pmstream-bench"))
-QUIX = "quixstreams==3.28.1"
+QUIX = "quixstreams[avro]==3.28.1"
 PEERS = Path(__file__).parent / "peers"
 
 
@@ -24,7 +24,7 @@ class Missing(Exception):
 def quix_python() -> str:
     """The bench's own build of Python, in an environment with Quix Streams. Raises Missing."""
     build = zlib.crc32(f"{sys.version} {sys.base_prefix}".encode())
-    home = HOME / f"{QUIX.replace('==', '-')}-{build:08x}"
+    home = HOME / f"{QUIX}-{build:08x}"
     python = home / "bin" / "python"
     if not (home / "done").exists():
         shutil.rmtree(home, ignore_errors=True)
