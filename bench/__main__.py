@@ -38,6 +38,7 @@ PAIRS = (
     ("pmstream", "quix-avro"),
     ("pmstream", "kstreams"),
     ("pmstream-two-hops", "quix-group-by"),
+    ("pmstream-two-hops", "quix-avro-group-by"),
     ("pmstream-two-hops", "pmstream"),
     ("pmstream-traced-off", "pmstream"),
     ("pmstream-traced-0", "pmstream-traced-off"),

@@ -165,6 +165,13 @@ PEERS = {
             json=True,
         ),
         Peer(
+            name="quix-avro-group-by",
+            what="the same with its own Avro serializers",
+            processes=(Process("peer", _quix),),
+            state_of=of_plain,
+            told={"codec": "avro", "regroup": True},
+        ),
+        Peer(
             name="kstreams",
             what="Kafka Streams 4.3.1, exactly once v2, Avro, one thread, no record cache",
             processes=(Process("peer", _kstreams),),

@@ -79,6 +79,14 @@ def order(event: dict[str, Any], state: Any) -> dict[str, Any]:
     }
 
 
+def _between(avro: Any) -> dict[str, Any]:
+    """How events are written to the topic that `group_by` makes, and read from it."""
+    if not avro:
+        return {}
+    reads, writes = AvroDeserializer(avro["event"]), AvroSerializer(avro["event"])
+    return {"value_deserializer": reads, "value_serializer": writes}
+
+
 def main() -> None:
     """Runs it until a signal."""
     Checkpoint.commit = timed(Checkpoint.commit)
@@ -103,6 +111,7 @@ def main() -> None:
             name="process",
             key_serializer="str",
             key_deserializer="str",
+            **_between(avro),
         )
     frame = frame.apply(order, stateful=True)
     frame.to_topic(commands)
