@@ -142,6 +142,9 @@ def beyond(runs: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
+_WARM = "before them: until then a broker takes twice the CPU, because it compiles itself"
+
+
 def main() -> None:
     """Measures, prints."""
     parser = argparse.ArgumentParser(
@@ -150,7 +153,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, action="append", help="events a second; repeatable")
     parser.add_argument("--hops", type=int, choices=[1, 2], action="append", help="1: direct mode")
     parser.add_argument("--seconds", type=float, default=20.0, help="that count")
-    parser.add_argument("--warm-seconds", type=float, default=30.0, help="before them")
+    parser.add_argument("--warm-seconds", type=float, default=90.0, help=_WARM)
     parser.add_argument("--keys", type=int, default=10_000, help="processes")
     parser.add_argument("--interval-ms", type=int, default=INTERVAL_MS, help="commit interval")
     parser.add_argument(
