@@ -83,15 +83,17 @@ def test_the_exporter_of_today_sends_our_bytes(monkeypatch: pytest.MonkeyPatch) 
     def refuse(_: object) -> None:
         raise AssertionError("the official encoder is not asked")
 
+    spans = [span(f"s{n}") for n in range(1_500)]
     with receiving() as receiver:
         telemetry = Telemetry(otlp(receiver.endpoint), "bank")
         monkeypatch.setattr(trace_exporter, "encode_spans", refuse)
-        telemetry.take([span(f"s{n}") for n in range(1_500)])
+        telemetry.take(spans)
         telemetry.close(60)
 
     assert [each.name for each in receiver.spans] == [f"s{n}" for n in range(1_500)]
     assert telemetry.counts() == {"sent": 1_500, "failed": 0, "lost": 0}
-    assert len(receiver.requests) == 3
+    # Three full ones; the queue's clock may strike while it is filled, which parts one in two.
+    assert len(receiver.requests) in {3, 4}
 
 
 class Other(SpanExporter):
