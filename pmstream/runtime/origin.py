@@ -4,10 +4,12 @@ Rule: what an event causes goes on in its trace; what time, an order, a replay o
 brings back begins a new trace, linked to the last one of its process and to the event's.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from pmstream.app import Names
-from pmstream.core.engine import Arrived, Due, Input, Order, Waiting
+from pmstream.core.engine import Arrived, Due, Input, Order, Reply, Waiting
 from pmstream.core.instance import Instance
 from pmstream.core.lifecycle import DueKind
 from pmstream.core.messages import Cause, Routed, Timed
@@ -42,22 +44,37 @@ class Origin(Struct, frozen=True):
     links: tuple[bytes, ...] = ()
 
 
-def origin(instance: Instance | None, input: Input, names: Names) -> Origin | None:
+def origin(
+    instance: Instance | None, input: Input, names: Names, allows: Callable[[], bool]
+) -> Origin | None:
     """What an input comes from; None is: it is not traced.
 
     Args:
         instance: before the input.
         input: see `engine.step`.
         names: topics of the process manager.
+        allows: asked whether one more input may be traced, if this one is to be.
     """
     last = instance.trace if instance is not None else None
-    if isinstance(input, Arrived):
-        context = sampled(input.routed.headers)
-        if context is None:
-            return None
-        if input.routed.replayed:  # long after: what its producer waited for is over
-            return _of(input.routed, "event", None, last, context)
-        return _of(input.routed, "event", context, last)
+    if not isinstance(input, Arrived):
+        found = _brought_back(instance, input, names, last)
+        return found if found is not None and allows() else None
+    context = sampled(input.routed.headers)
+    # Asked before anything is made: where all are sampled, most of them are turned away here.
+    if context is None or not allows():
+        return None
+    if input.routed.replayed:  # long after: what its producer waited for is over
+        return _of(input.routed, "event", None, last, context)
+    return _of(input.routed, "event", context, last)
+
+
+def _brought_back(
+    instance: Instance | None,
+    input: Waiting | Due | Order | Reply,
+    names: Names,
+    last: bytes | None,
+) -> Origin | None:
+    """What comes of something that was there before."""
     if isinstance(input, Waiting):
         return _later(input.entry.work.input, "backlog", last)
     if isinstance(input, Due):

@@ -74,8 +74,8 @@ class Traced:
             coder: Coder,
             max_state_bytes: int,
         ) -> Step:
-            found = origin(instance, input, self._names)
-            if found is None or not self._trail.allows():
+            found = origin(instance, input, self._names, self._trail.allows)
+            if found is None:
                 return engine.step(callbacks, instance, input, now, coder, max_state_bytes)
             span = self._begin(found)
             goes_on = span.parent is not None

@@ -167,7 +167,7 @@ def test_an_event_that_is_replayed_begins_a_trace_linked_to_its_own(make: Make) 
     world = make()
     replayed = Arrived(replace(routed(world), replayed=True))
 
-    found = origin(None, replayed, world.names)
+    found = origin(None, replayed, world.names, lambda: True)
 
     assert found is not None
     assert (found.parent, found.links) == (None, (SAMPLED[0][1],))
