@@ -60,7 +60,8 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
         put: a backlog entry to write.
         taken: sequence number of the backlog entry that this step consumed, to delete.
         take: hand this backlog entry to `step` next, if there is one.
-        halt: stop the process manager; then nothing of this input counts.
+        halt: stop the process manager; then nothing of this input counts. One from the backlog
+            that passed what waits for a start has changed places with it: `put` and `taken` tell.
         outcome: what happened.
         refused: why an order was not obeyed; "" when it was.
     """

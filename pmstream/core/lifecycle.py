@@ -60,7 +60,8 @@ LIFECYCLE: dict[Condition, dict[Condition, str]] = {
         Condition.ABSENT: "after_command ended it",
     },
     Condition.PARKED: {
-        Condition.RETRYING: "released, or passed by an event that creates, it failed; Retry",
+        Condition.RETRYING: "released, or passed by an event that creates, it failed; Retry; "
+        "or what passed it halts",
         Condition.AWAITING: "an event that creates passed it, or it was released: " + _COMMAND_OUT,
         Condition.IDLE: "an operator released or skipped it, nothing waits behind",
         Condition.DRAINING: "an operator released or skipped it, inputs wait behind",
@@ -68,7 +69,8 @@ LIFECYCLE: dict[Condition, dict[Condition, str]] = {
         Condition.ABSENT: "an operator stopped it; or skipped what never began",
     },
     Condition.HOLDING: {
-        Condition.RETRYING: "the start came: it is tried next; or its time is up, answer Retry",
+        Condition.RETRYING: "the start came: it is tried next; or its time is up, answer Retry; "
+        "or what passed it halts",
         Condition.PARKED: "its time is up, or an event that passed it failed; the answer was Park",
         Condition.AWAITING: "an event that creates passed it: " + _COMMAND_OUT,
         Condition.DRAINING: "its time is up and it was dropped, inputs wait behind",

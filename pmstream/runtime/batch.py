@@ -79,6 +79,7 @@ class Batch:
             step = self._advance(self.instances.get(uuid), Waiting(entry), now)
             if step.halt is not None:
                 self.halt = step.halt
+                self.instances.put(uuid, step)  # its place, see `Step`
                 return
             self._absorb(uuid, step)
             take, drained = step.take, drained + 1

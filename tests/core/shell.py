@@ -159,10 +159,11 @@ class Shell:
         self.outcomes.append(done.outcome)
         if done.halt is not None:
             assert done.outcome is Outcome.HALTED
-            assert done.instance == before
             assert not done.commands
             self.halted = done.halt.reason
-            return done
+            if done.taken is None:
+                assert done.instance == before
+                return done
         self.record = dump_instance(done.instance) if done.instance is not None else None
         assert self.instance == done.instance
         if done.put is not None:

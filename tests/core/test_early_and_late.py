@@ -7,10 +7,11 @@ import pytest
 
 from pmstream.core import failure, routing
 from pmstream.core.engine import Due, Outcome
+from pmstream.core.failure import FailureContext
 from pmstream.core.lifecycle import Condition, DueKind
 from pmstream.core.routing import Route, resolve
 from pmstream.errors import AlreadyCompleted, InvalidRoute, NotStarted
-from tests.core.kit import START, UUID, Happened, Scripted, Seen, answers
+from tests.core.kit import START, UUID, Error, Happened, Scripted, Seen, answers
 from tests.core.shell import Shell
 
 MINUTE = 60_000
@@ -155,6 +156,50 @@ def test_any_order_of_a_start_its_events_and_its_end_ends_alike(order: tuple[int
 def test_an_illegal_hold_is_an_invalid_route(hold: Any) -> None:
     with pytest.raises(InvalidRoute, match="hold is"):
         resolve(routing.ContinueExisting("a", hold=hold), 3)
+
+
+# A halt
+
+
+def _error(early: failure.Answer) -> Error:
+    """Answers so to what is early, gives `busy` a second, and ends the process manager else."""
+
+    def error(raised: Exception, failed: Any, context: FailureContext) -> failure.Answer:
+        if isinstance(raised, NotStarted):
+            return early
+        if failed.name == "busy":
+            return failure.Retry(delay=1) if context.attempts == 1 else failure.Skip()
+        return failure.Stop(raised)
+
+    return error
+
+
+EARLIES = [(failure.Retry(delay=60), 0), (failure.Park(), 0), (failure.Skip(), MINUTE)]
+"""What waits for its start: retried, parked, held."""
+
+
+@pytest.mark.parametrize(("early", "hold"), EARLIES)
+def test_a_start_from_the_backlog_that_halts_keeps_its_place(
+    early: failure.Answer, hold: int
+) -> None:
+    shell = Shell(Scripted(_error(early)))
+    shell.arrive(Happened("first"))
+    shell.arrive(Happened("busy", raises="handle"))
+    shell.arrive(Happened("end"), Route.STOP)
+    shell.arrive(Happened("early"), EARLY, hold=hold)
+    shell.arrive(Happened("halts", raises="handle"))
+
+    assert shell.advance(1_000)[-1] is Outcome.HALTED
+
+    # What comes now waits behind it, and somebody calls for it once there is a worker again.
+    assert shell.arrive(Happened("later")).outcome is Outcome.QUEUED
+    assert shell.advance(0) == [Outcome.HALTED]
+    shell.manager.broken = False
+    assert shell.advance(0)[0] is Outcome.HANDLED
+    expected = ("halts",) if early == failure.Park() else ("halts", "early", "later")
+    assert names(shell) == expected
+    assert shell.instance is not None
+    assert shell.instance.backlog.size == (early == failure.Park())
 
 
 # Completed
