@@ -158,7 +158,7 @@ def _signature(thing: Any, *, of_self: bool = False) -> str:
     if of_self:
         found = found.replace(parameters=list(found.parameters.values())[1:])
     text = str(found).replace("'", '"').replace("~S", "S")
-    text = re.sub(r"\b(?:typing|datetime|collections\.abc|pathlib|types)\.", "", text)
+    text = re.sub(r"\b(?:typing|datetime|collections\.abc|pathlib|_local|types)\.", "", text)
     text = re.sub(r"\bpmstream(?:\.\w+)+\.(?=[A-Z])", "", text)
     text = re.sub(r"<factory>|<msgspec[^>]*>|NODEFAULT", "...", text)
     return re.sub(r"<(\w+)\.(\w+): [^>]*>", r"\1.\2", text)

@@ -71,9 +71,9 @@ def test_a_decimal_with_more_room_than_it_needs_is_one(codec: Codec) -> None:
 
 
 OBJECTS = {
-    "2 000 brackets": b'{"type":"shop.Placed","order":' + b"[" * 2_000,
-    "2 000 whole brackets": b'{"type":"Empty","x":' + b"[" * 2_000 + b"]" * 2_000 + b"}",
-    "2 000 objects": b'{"type":"Empty","x":' + b'{"x":' * 2_000 + b"1" + b"}" * 2_001,
+    "100 000 brackets": b'{"type":"shop.Placed","order":' + b"[" * 100_000,
+    "100 000 whole brackets": b'{"type":"Empty","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "100 000 objects": b'{"type":"Empty","x":' + b'{"x":' * 100_000 + b"1" + b"}" * 100_001,
     "a very large number": b'{"type":"a.Billed","n":' + b"1" * 100_000 + b"}",
     "an infinite number": b'{"type":"a.Billed","n":1e999}',
     "no number": b'{"type":"a.Billed","n":NaN}',
