@@ -202,7 +202,10 @@ def _take(instance: Instance | None) -> Take | None:
 def _settle(instance: Instance | None, input: Input, result: Result, now: int) -> Step:
     """Puts together what the input left, what waited before it, and what waits behind."""
     if result.halt is not None:
-        return _halted(instance, input, result.halt, now)
+        stays = _in_its_place(instance, input, now)
+        if stays is None:
+            return Step(instance=instance, outcome=Outcome.HALTED, halt=result.halt)
+        result = replace(result, life=None, work=stays)
     work, put, taken = result.work, None, None
     backlog = instance.backlog if instance is not None else _EMPTY
     own = isinstance(input, Due | Reply | Order)
@@ -224,31 +227,19 @@ def _settle(instance: Instance | None, input: Input, result: Result, now: int) -
         put=put,
         taken=taken,
         take=_take(after),
+        halt=result.halt,
     )
 
 
-def _halted(instance: Instance | None, input: Input, halt: Halt, now: int) -> Step:
-    """Nothing of the input counts, but it keeps its place before what it passed.
+def _in_its_place(instance: Instance | None, input: Input, now: int) -> Work | None:
+    """What halts, if it is from the backlog and has passed what waits: it is tried before that.
 
     Else nothing would call for it once there is a worker again, and what arrives then would
     pass it.
     """
-    passed = instance.work if instance is not None else None
-    if instance is None or passed is None or not isinstance(input, Waiting):
-        return Step(instance=instance, outcome=Outcome.HALTED, halt=halt)
-    entry, put = input.entry, Entry(instance.backlog.first - 1, passed)
-    longer = Backlog(put.sequence, instance.backlog.next, instance.backlog.size + 1)
-    return Step(
-        instance=replace(
-            instance,
-            work=replace(entry.work, wait=Wait.RETRY, due=now),
-            backlog=_without(longer, entry.sequence, passed=True),
-        ),
-        outcome=Outcome.HALTED,
-        put=put,
-        taken=entry.sequence,
-        halt=halt,
-    )
+    if instance is None or instance.work is None or not isinstance(input, Waiting):
+        return None
+    return replace(input.entry.work, wait=Wait.RETRY, due=now)
 
 
 _EMPTY = Backlog()

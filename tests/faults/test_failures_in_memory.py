@@ -1,13 +1,16 @@
 """Failing instances on the memory log: who waits, who does not, what survives."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pmstream import failure
+from pmstream.core.failure import FailureContext
 from pmstream.core.lifecycle import (
     Condition,
 )
+from pmstream.errors import Stopped
 from pmstream.runtime.clock import VirtualClock
 from pmstream.runtime.memory import MemoryLog
 from pmstream.runtime.roles import INSTANCES
@@ -168,6 +171,43 @@ def test_f51_m_the_start_passes_the_event_that_is_parked_for_it(fresh: World) ->
     parked = instance(fresh, "a")
     assert parked is not None
     assert (in_condition(fresh, "a"), parked.backlog.size) == (Condition.PARKED, 1)
+
+
+def test_f51_m_a_start_from_the_backlog_that_halts_is_passed_by_nobody(fresh: World) -> None:
+    """It ends one worker after the other until a deploy, and comes before what arrived since."""
+
+    def error(raised: Exception, failed: Any, context: FailureContext) -> failure.Answer:
+        if failed.what == "retry":
+            return failure.Retry(delay=5) if context.attempts == 1 else failure.Skip()
+        return failure.Stop(raised) if failed.what == "halt" else failure.Park()
+
+    def restart() -> None:
+        fresh.workers.pop("w-0").close()
+        fresh.start(INSTANCES, "w-0")
+
+    fresh.manager.error = error  # type: ignore[method-assign,assignment]
+    restart()  # callbacks are bound at the start
+    fresh.count("a", [0])
+    fresh.count("a", [1], what="retry")
+    fresh.settle(lambda: in_condition(fresh, "a") is Condition.RETRYING)
+    for number, what in enumerate(("stop", "only", "halt"), start=2):
+        fresh.count("a", [number], what=what)
+    with pytest.raises(Stopped):
+        fresh.settle()
+    fresh.count("a", [5])
+    fresh.workers["router-0"].turn()
+    restart()
+    with pytest.raises(Stopped):
+        fresh.settle()
+
+    heal(fresh)
+    restart()
+    fresh.settle()
+
+    assert fresh.counts("a") == [(0, 1), (4, 1)]
+    left = instance(fresh, "a")
+    assert left is not None
+    assert (in_condition(fresh, "a"), left.backlog.size) == (Condition.PARKED, 1)
 
 
 def test_f51_m_a_stop_behind_the_waiting_event_does_not_pass_it(fresh: World) -> None:
