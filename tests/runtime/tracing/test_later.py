@@ -8,8 +8,9 @@ import pytest
 from msgspec.structs import replace
 from opentelemetry.trace import StatusCode
 
-from pmstream.core.engine import Arrived
-from pmstream.core.instance import load_instance
+from pmstream.core.engine import Arrived, Due, Entry, Input, Waiting
+from pmstream.core.instance import Work, load_instance
+from pmstream.core.lifecycle import DueKind
 from pmstream.core.messages import Routed
 from pmstream.core.orders import Verb
 from pmstream.core.routing import Route
@@ -172,6 +173,28 @@ def test_an_event_that_is_replayed_begins_a_trace_linked_to_its_own(make: Make) 
     assert found is not None
     assert (found.parent, found.links) == (None, (SAMPLED[0][1],))
     assert found.attributes[Attribute.REPLAYED] is True
+
+
+def test_only_what_is_to_be_traced_asks_whether_it_may_be(make: Make) -> None:
+    world, asked = make(), list[str]()
+    event = routed(world)
+    unsampled = replace(event, headers=())
+    inputs: list[tuple[str, Input]] = [
+        ("arrived", Arrived(event)),
+        ("waiting", Waiting(Entry(1, Work(input=event)))),
+        ("", Arrived(unsampled)),
+        ("", Waiting(Entry(1, Work(input=unsampled)))),
+        ("", Due(DueKind.DRAIN, "a")),
+    ]
+    for name, input in inputs:
+
+        def refuses(name: str = name) -> bool:
+            asked.append(name)
+            return False
+
+        assert origin(None, input, world.names, refuses) is None
+
+    assert asked == ["arrived", "waiting"]
 
 
 def routed(world: TracedWorld) -> Routed:
